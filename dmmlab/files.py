@@ -1,0 +1,98 @@
+"""The border of the package: its one exception family, JSON read with care, files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+class DMMError(ValueError):
+    """Anything the package refuses: one line that names what is wrong, where, and what to do."""
+
+
+def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
+    """Read a JSON file strictly: numbers are finite, no key appears twice in one object.
+
+    `what` names the file's role in the error message. Raises DMMError that begins with the path.
+    """
+    path = Path(path)
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DMMError(f"{path}: cannot read this {what} ({error.strerror or error}); check the path") from None
+    except UnicodeDecodeError:
+        raise DMMError(f"{path}: this {what} is not UTF-8 text; save it as UTF-8 JSON") from None
+    except DMMError as error:
+        raise DMMError(f"{path}: {error}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON text strictly (see `read_json`). Raises DMMError."""
+
+    def no_twins(pairs: list[tuple[str, Any]]) -> dict:
+        tree = dict(pairs)
+        if len(tree) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twin = next(key for key in keys if keys.count(key) > 1)
+            raise DMMError(f"key {twin!r} appears twice in one object; keep one")
+        return tree
+
+    def refuse(token: str) -> None:
+        raise DMMError(f"number {token} is not finite; write a finite number")
+
+    try:
+        return json.loads(text, object_pairs_hook=no_twins, parse_constant=refuse)
+    except DMMError:
+        raise
+    except RecursionError:
+        raise DMMError("nested too deeply for JSON; a matrix has depth 4") from None
+    except ValueError as error:
+        raise DMMError(f"not JSON ({error}); export it again") from None
+
+
+def write_whole(path: str | os.PathLike, content: str | bytes) -> Path:
+    """Write a file under a temporary name, then rename it, so that no reader ever meets half a file."""
+    path = Path(path)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        # mkstemp makes files private; a result is for everybody the user's umask admits.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise DMMError(
+            f"{path}: cannot write ({error.strerror or error}); free the disk or choose another path"
+        ) from None
+    return path
+
+
+def write_json(path: str | os.PathLike, content: Any) -> Path:
+    """Write plain data as indented JSON; refuses numbers that are not finite."""
+    try:
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise DMMError(f"{path}: a number to be written is not finite; nothing was written") from None
+    return write_whole(path, text + "\n")
+
+
+def project_root() -> Path:
+    """The nearest folder, from here upwards, that holds `notebooks` and `pyproject.toml`; else the current one.
+
+    Notebooks run with their own folder as working directory, commands with the project's: both find `figures/`.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    return here
