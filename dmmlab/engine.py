@@ -1,0 +1,192 @@
+"""The two-stroke cycle on V-values: the truth one can read. Any machine, general trees, differentiable as it stands.
+
+Down: every input field becomes the linear combination, by the matrix, of the outputs of the previous tick. Up: every
+neuron turns its inputs into outputs (arXiv:1712.07447, section 3.4). All outputs start at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import autograd.numpy as np
+from autograd.extend import defjvp, defvjp, primitive
+from autograd.tracer import getval
+
+from dmmlab import trees, vvalues
+from dmmlab.files import DMMError
+from dmmlab.machines import Machine
+from dmmlab.neurons import find_kind
+from dmmlab.vvalues import VValue, assemble, branch, from_leaves, from_tree, number
+
+GRADIENTS = ("full", "truncated")
+
+
+class Tick(NamedTuple):
+    """What every neuron received and emitted at one tick: V-values neuron → field → value."""
+
+    tick: int
+    inputs: VValue
+    outputs: VValue
+
+
+@dataclass(frozen=True)
+class TreeOps:
+    """The operations of `dmmlab.neurons.Ops` on V-values and floats."""
+
+    dot_clip: float
+    string: str = ""
+    ticks_per_character: int = 10
+
+    add = staticmethod(vvalues.add)
+    inner = staticmethod(vvalues.inner)
+    max_norm = staticmethod(vvalues.max_norm)
+    number = staticmethod(vvalues.number)
+    constant = VValue
+
+    @staticmethod
+    def difference(a: float, b: float) -> float:
+        return a - b
+
+    @staticmethod
+    def relu(a: float) -> float:
+        return a if a > 0 else 0.0
+
+    @staticmethod
+    def clip(a: float, bound: float) -> float:
+        return a if -bound < a < bound else np.sign(getval(a)) * bound
+
+    def character(self, timer: float) -> VValue:
+        place, rest = divmod(getval(timer), self.ticks_per_character)
+        if rest or place < 0:
+            return VValue()
+        return VValue({self.string[min(int(place), len(self.string) - 1)]: 1.0})
+
+
+# ---- the down movement: matrix × outputs is bilinear, and so are its two transposes ----
+
+
+def _combine(matrix: VValue, streams: VValue, transposed: bool) -> VValue:
+    total: dict = {}
+    for (to, to_field, source, source_field), weight in trees.leaves(matrix._tree):
+        if transposed:
+            to, to_field, source, source_field = source, source_field, to, to_field
+        stream = streams._tree.get(source, {}).get(source_field)
+        if stream is not None:
+            fields = total.setdefault(to, {})
+            fields[to_field] = trees.add(fields.get(to_field, 0.0), trees.scale(weight, stream))
+    return from_tree(trees.prune(total))
+
+
+@primitive
+def down(matrix: VValue, outputs: VValue) -> VValue:
+    """The inputs of all neurons: at every neuron.field the combination of outputs that its row of the matrix asks for.
+
+    `matrix` has depth 4; `outputs` and the result are neuron → field → value. Differentiable in both to any order,
+    also with respect to links that are not there (their weight is zero).
+    """
+    return _combine(matrix, outputs, transposed=False)
+
+
+@primitive
+def _down_transposed(matrix: VValue, inputs: VValue) -> VValue:
+    return _combine(matrix, inputs, transposed=True)
+
+
+@primitive
+def _pair(inputs: VValue, outputs: VValue) -> VValue:
+    """The matrix of inner products of every input field with every output field."""
+    ends = [[(n, f, s) for n, fs in v._tree.items() for f, s in fs.items()] for v in (inputs, outputs)]
+    pairs = (((*to, *source), trees.inner(x, y)) for *to, x in ends[0] for *source, y in ends[1])
+    return from_leaves((path, weight) for path, weight in pairs if weight)
+
+
+defvjp(
+    down, lambda ans, m, outputs: lambda g: _pair(g, outputs), lambda ans, m, outputs: lambda g: _down_transposed(m, g)
+)
+defvjp(_down_transposed, lambda ans, m, inputs: lambda g: _pair(inputs, g), lambda ans, m, inputs: lambda g: down(m, g))
+defvjp(
+    _pair,
+    lambda ans, inputs, outputs: lambda g: down(g, outputs),
+    lambda ans, inputs, outputs: lambda g: _down_transposed(g, inputs),
+)
+defjvp(down, lambda g, ans, m, x: down(g, x), lambda g, ans, m, x: down(m, g))
+defjvp(_down_transposed, lambda g, ans, m, y: _down_transposed(g, y), lambda g, ans, m, y: _down_transposed(m, g))
+defjvp(_pair, lambda g, ans, y, x: _pair(g, x), lambda g, ans, y, x: _pair(y, g))
+
+
+# ---- the up movement and the cycle ----
+
+
+def up(machine: Machine, inputs: VValue, ops: TreeOps, memory_gradient: str = "full") -> VValue:
+    """The outputs of all neurons for their inputs, both neuron → field → value."""
+    emitted = {}
+    for name, kind_name in machine.neurons.items():
+        kind = find_kind(kind_name)
+        received = branch(inputs, name)
+        fields = {each: branch(received, each) for each in (received if kind.inputs is None else kind.inputs)}
+        if memory_gradient == "truncated":
+            # Zygote lost the gradient here without a word (issue 1113): copies of dictionaries looked constant.
+            fields = {each: x if kind.passes_gradient(each) else getval(x) for each, x in fields.items()}
+        answers = kind.up(fields, ops)
+        emitted[name] = assemble(tuple(answers), *answers.values())
+    return assemble(tuple(emitted), *emitted.values())
+
+
+def cycle(
+    machine: Machine,
+    string: str,
+    ticks: int | None = None,
+    ticks_per_character: int = 10,
+    weights: VValue | None = None,
+    memory_gradient: str = "full",
+) -> Iterator[Tick]:
+    """The machine on a string, one `Tick` after another, the first being tick 1.
+
+    `ticks=None` runs len(string)·ticks_per_character + 20 ticks. `weights` replaces the machine's trainable matrix
+    and may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories.
+    Raises DMMError for a string without characters, fewer than one tick, or an unknown kind of gradient.
+    """
+    ticks, ticks_per_character = check_run(string, ticks, ticks_per_character)
+    check_gradient(memory_gradient)
+    matrix = (machine.weights if weights is None else weights) + machine.fixed
+    ops = TreeOps(machine.dot_clip, string, ticks_per_character)
+    outputs = VValue()
+    for tick in range(1, ticks + 1):
+        inputs = down(matrix, outputs)
+        outputs = up(machine, inputs, ops, memory_gradient)
+        yield Tick(tick, inputs, outputs)
+
+
+def trace(machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10) -> list[Tick]:
+    """Every neuron's inputs and outputs at every tick, as V-values; item 0 is tick 1. Arguments as for `cycle`."""
+    return list(cycle(machine, string, ticks, ticks_per_character))
+
+
+def answers(machine: Machine, string: str, ticks: int | None = None, **options: Any) -> np.ndarray:
+    """What arrives at the output neuron: an array (ticks, 2) of left and right. Arguments as for `cycle`.
+
+    The interpreter's counterpart of `dmmlab.run`; differentiable with respect to `weights`.
+    """
+    arriving = (branch(tick.inputs, "output") for tick in cycle(machine, string, ticks, **options))
+    return np.array([[number(branch(fields, side)) for side in ("dict-1", "dict-2")] for fields in arriving])
+
+
+def check_run(string: str, ticks: int | None, ticks_per_character: int) -> tuple[int, int]:
+    """Ticks and ticks per character as whole numbers of at least 1. Raises DMMError otherwise."""
+    if not isinstance(string, str) or not string:
+        raise DMMError(f"string {string!r} has no characters; give at least one")
+    if ticks is None and isinstance(ticks_per_character, Integral):
+        ticks = len(string) * ticks_per_character + 20
+    for name, value in (("ticks_per_character", ticks_per_character), ("ticks", ticks)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise DMMError(f"{name} is {value!r}; it is a whole number of at least 1")
+    return int(ticks), int(ticks_per_character)
+
+
+def check_gradient(memory_gradient: str) -> None:
+    """Raises DMMError for another word than 'full' or 'truncated'."""
+    if memory_gradient not in GRADIENTS:
+        raise DMMError(f"memory_gradient is {memory_gradient!r}; it is 'full' or 'truncated'")

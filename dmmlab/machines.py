@@ -1,0 +1,298 @@
+"""Machines: named neurons and two matrices, links by name, JSON, and the builders of the 2022 journal.
+
+A matrix is a V-value of depth 4: to-neuron → to-field → from-neuron → from-field → weight (arXiv:1712.07447,
+section 3.3); as JSON it is the interchange format of the journal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from dmmlab.files import DMMError, read_json, write_json
+from dmmlab.neurons import find_kind
+from dmmlab.trees import NUMBER
+from dmmlab.vvalues import VValue, from_leaves
+
+DOT_CLIP = 4.0
+
+
+class Link(NamedTuple):
+    """One place of a matrix: an input field of a neuron that reads an output field of a neuron."""
+
+    to_neuron: str
+    to_field: str
+    from_neuron: str
+    from_field: str
+
+    def __str__(self) -> str:
+        return f"{self.to_neuron}.{self.to_field} <- {self.from_neuron}.{self.from_field}"
+
+    @classmethod
+    def parse(cls, to: str, source: str) -> Link:
+        """The link from "neuron.field" to "neuron.field"; the field is what follows the last dot."""
+        ends = [end.rpartition(".") for end in (to, source)]
+        for text, (neuron, _, name) in zip((to, source), ends, strict=True):
+            if not neuron or not name:
+                raise DMMError(f"{text!r} is not of the form 'neuron.field'")
+        return cls(ends[0][0], ends[0][2], ends[1][0], ends[1][2])
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Neurons (name → kind), trainable links with their weights, and a fixed matrix.
+
+    `links` are the trainable places in link order, those of weight zero included; `weights` and `fixed` are V-values
+    of depth 4. `dot_clip` bounds the output of dot neurons. `silent_fields` are names that every neuron but the
+    sources also accepts and offers although its kind neither reads nor emits them: the recurrent machine links
+    everything to everything. Raises DMMError that names a link whose neuron or field does not exist.
+    """
+
+    neurons: Mapping[str, str]
+    weights: VValue = field(default_factory=VValue)
+    fixed: VValue = field(default_factory=VValue)
+    links: Sequence[Link] | None = None
+    dot_clip: float = DOT_CLIP
+    silent_fields: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        weights, fixed = check_matrix(self.weights, "weights"), check_matrix(self.fixed, "fixed")
+        links = _in_tree_order((*(self.links or ()), *(Link(*path) for path, _ in weights.leaves())))
+        for name, kind in self.neurons.items():
+            if not isinstance(name, str) or not name:
+                raise DMMError(f"neuron {name!r}: a name is a string of at least one character")
+            try:
+                find_kind(kind)
+            except DMMError as error:
+                raise DMMError(f"neuron {name!r}: {error}") from None
+        if not (isinstance(self.dot_clip, (int, float)) and 0 < self.dot_clip < np.inf):
+            raise DMMError(f"dot_clip is {self.dot_clip!r}; it is a positive number")
+        for key, value in (("weights", weights), ("fixed", fixed), ("links", links)):
+            object.__setattr__(self, key, value)
+        object.__setattr__(self, "neurons", MappingProxyType(dict(self.neurons)))
+        for link in (*links, *(Link(*path) for path, _ in fixed.leaves())):
+            self._check(link)
+
+    def _check(self, link: Link) -> None:
+        for neuron, name, role in ((link[0], link[1], "input"), (link[2], link[3], "output")):
+            if neuron not in self.neurons:
+                raise DMMError(f"{link}: there is no neuron {neuron!r}; add it or correct the name")
+            kind = find_kind(self.neurons[neuron])
+            fields = kind.inputs if role == "input" else kind.outputs
+            silent = self.silent_fields if kind.inputs and kind.outputs else ()
+            if fields is not None and name not in fields and name not in silent:
+                known = ", ".join((*fields, *silent)) or "none"
+                raise DMMError(f"{link}: {neuron!r} ({kind.name}) has no {role} field {name!r}; it has {known}")
+
+    def link(self, to: str, source: str, weight: float, fixed: bool = False) -> Machine:
+        """The same machine with one more link, `to` and `source` given as "neuron.field".
+
+        A fixed link is not trained. Raises DMMError where that link exists already, soft or fixed.
+        """
+        link = Link.parse(to, source)
+        if link in self.links or link in [Link(*path) for path, _ in self.fixed.leaves()]:
+            raise DMMError(f"{link}: this link exists already; change its weight with with_weights")
+        leaf = from_leaves([(link, weight)])
+        if fixed:
+            return replace(self, fixed=self.fixed + leaf)
+        return replace(self, weights=self.weights + leaf, links=(*self.links, link))
+
+    def with_weights(self, matrix: Mapping) -> Machine:
+        """The same neurons and fixed links with another trainable matrix; its links become the trainable ones.
+
+        Links that this machine has keep their order, others follow. Raises DMMError as `Machine` does.
+        """
+        matrix = check_matrix(matrix, "weights")
+        given = dict.fromkeys(Link(*path) for path, _ in matrix.leaves())
+        return replace(self, weights=matrix, links=tuple(link for link in self.links if link in given))
+
+    def vector(self) -> np.ndarray:
+        """The trainable weights as an array of shape (links,), in link order."""
+        known = {Link(*path): leaf for path, leaf in self.weights.leaves()}
+        return np.array([known.get(link, 0.0) for link in self.links])
+
+    def with_vector(self, vector: np.ndarray) -> Machine:
+        """The same machine and links with the weights of an array of shape (links,), in link order."""
+        vector = np.asarray(vector, dtype=float)
+        if vector.shape != (len(self.links),):
+            raise DMMError(f"weights have shape {vector.shape}; this machine has {len(self.links)} links")
+        return replace(self, weights=from_leaves(zip(self.links, vector.tolist(), strict=True)))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the machine as JSON: neurons, both matrices (links of weight zero included) and settings."""
+        weights: dict = {}
+        for link, weight in zip(self.links, self.vector().tolist(), strict=True):
+            _row(weights, link)[link.from_field] = weight
+        content = {
+            "format": "dmmlab machine 1",
+            "dot_clip": self.dot_clip,
+            "silent_fields": list(self.silent_fields),
+            "neurons": dict(self.neurons),
+            "weights": weights,
+            "fixed": self.fixed.to_dict(),
+        }
+        write_json(path, content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Machine:
+        """Read what `save` wrote. Loading never runs code. Raises DMMError that begins with the path."""
+        content = read_json(path, "machine file")
+        try:
+            return cls._from_json(content)
+        except DMMError as error:
+            raise DMMError(f"{path}: {error}") from None
+
+    @classmethod
+    def _from_json(cls, content: object) -> Machine:
+        shapes = {"neurons": dict, "weights": dict, "fixed": dict, "dot_clip": (int, float), "silent_fields": list}
+        if not isinstance(content, dict) or content.get("format") != "dmmlab machine 1":
+            raise DMMError("this is no machine file (format 'dmmlab machine 1'); for a bare matrix use load_matrix")
+        for key, shape in shapes.items():
+            if not isinstance(content.get(key), shape) or isinstance(content[key], bool):
+                raise DMMError(f"entry {key!r} is missing or of the wrong type; save the machine again")
+        if not all(isinstance(name, str) for name in (*content["neurons"].values(), *content["silent_fields"])):
+            raise DMMError("kinds and silent fields are strings; save the machine again")
+        links = [Link(*path) for path in _paths(content["weights"])]
+        weights, fixed = check_matrix(content["weights"], "weights"), check_matrix(content["fixed"], "fixed")
+        settings = {"dot_clip": content["dot_clip"], "silent_fields": tuple(content["silent_fields"])}
+        return cls(content["neurons"], weights, fixed, links, **settings)
+
+
+def _row(tree: dict, link: Link) -> dict:
+    return tree.setdefault(link[0], {}).setdefault(link[1], {}).setdefault(link[2], {})
+
+
+def _paths(tree: object, path: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
+    if not isinstance(tree, dict):
+        if len(path) != 4 or NUMBER in path:
+            raise DMMError(f"weights: {' / '.join(path) or 'the root'} has depth {len(path)}; a weight has depth 4")
+        yield path
+        return
+    if len(path) >= 4:
+        raise DMMError(f"weights: {' / '.join(path)} is a tree; at depth 4 a matrix has numbers")
+    for key, leaf in tree.items():
+        yield from _paths(leaf, (*path, key))
+
+
+def _in_tree_order(links: Iterable[Link]) -> tuple[Link, ...]:
+    """Links without repetition, in the order in which the tree that holds them is walked."""
+    tree: dict = {}
+    for link in links:
+        _row(tree, link)[link[3]] = None
+    return tuple(Link(*path) for path in _paths(tree))
+
+
+def check_matrix(matrix: Mapping, what: str = "matrix") -> VValue:
+    """A matrix as a V-value. Raises DMMError, naming the path, where it is not of depth 4 or not finite."""
+    try:
+        value = VValue(matrix)
+    except DMMError as error:
+        raise DMMError(f"{what}: {error}") from None
+    for path, _ in value.leaves():
+        if len(path) != 4 or NUMBER in path:
+            place = " / ".join(path)
+            raise DMMError(f"{what}: {place} has depth {len(path)}; to-neuron, to-field, from-neuron, from-field: 4")
+    return value
+
+
+def load_matrix(path: str | os.PathLike) -> VValue:
+    """Read a matrix (JSON: to-neuron → to-field → from-neuron → from-field → weight), as the journal wrote them.
+
+    Raises DMMError that begins with the path for a file that is not JSON, not of depth 4, or not finite.
+    """
+    content = read_json(path, "matrix file")
+    if not isinstance(content, dict):
+        raise DMMError(f"{path}: a {type(content).__name__} is no matrix; it is a tree of depth 4")
+    try:
+        return check_matrix(content)
+    except DMMError as error:
+        raise DMMError(f"{path}: {error}") from None
+
+
+def save_matrix(matrix: Mapping, path: str | os.PathLike) -> None:
+    """Write a matrix as JSON in the journal's interchange format."""
+    write_json(path, check_matrix(matrix).to_dict())
+
+
+# ---- builders ----
+
+SOURCES = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1"}
+CLOCK = (("timer.timer", "timer.timer"), ("input.timer", "timer.timer"))
+FIELDS = ("dict", "dict-1", "dict-2", "norm", "dot", "true", "false")  # of every neuron of the recurrent machine
+
+
+def _fixed(links: Iterable[tuple[str, str]]) -> VValue:
+    return from_leaves((Link.parse(*ends), 1.0) for ends in links)
+
+
+def handcrafted_detector(dot_clip: float = DOT_CLIP) -> Machine:
+    """The duplicate-character detector written by hand: 9 neurons, 8 soft links of weight 1 (arXiv:1606.09470, sec. 3).
+
+    Left: relu(count of the most frequent character − 1); right: the number of '.', clipped.
+    """
+    neurons = {name: name for name in ("timer", "input", "accum", "norm", "compare", "const_1", "eos", "dot", "output")}
+    soft = (
+        ("accum.dict-2", "input.char"),
+        ("norm.dict", "accum.dict"),
+        ("compare.dict-1", "norm.norm"),
+        ("compare.dict-2", "const_1.const_1"),
+        ("dot.dict-1", "accum.dict"),
+        ("dot.dict-2", "eos.char"),
+        ("output.dict-1", "compare.true"),
+        ("output.dict-2", "dot.dot"),
+    )
+    fixed = _fixed((*CLOCK, ("accum.dict-1", "accum.dict")))
+    return Machine(neurons, _fixed(soft), fixed, dot_clip=dot_clip)
+
+
+def feedforward(
+    layers: int = 5,
+    copies: int = 2,
+    kinds: Sequence[str] = ("accum", "norm", "dot", "compare"),
+    dot_clip: float = DOT_CLIP,
+) -> Machine:
+    """Layers of neurons `kind-layer-copy` with every skip link from earlier layers; all weights zero.
+
+    5 × 2 of the four kinds have 1,486 soft links, 6 × 2 without compare 942. Accumulators remember by a fixed link.
+    """
+    _check_counts(layers=layers, copies=copies)
+    neurons, fixed, links = dict(SOURCES), list(CLOCK), []
+    earlier = [("input", "char"), ("eos", "char"), ("const_1", "const_1")]
+    for layer in range(1, layers + 1):
+        names = {f"{kind}-{layer}-{copy}": find_kind(kind) for copy in range(1, copies + 1) for kind in kinds}
+        for name, kind in names.items():
+            loops = [kind.memory] if kind.memory else []
+            fixed += [(f"{name}.{loop}", f"{name}.{output}") for loop in loops for output in kind.outputs]
+            links += [Link(name, to, *source) for to in kind.inputs if to not in loops for source in earlier]
+        neurons |= {name: kind.name for name, kind in names.items()}
+        earlier += [(name, output) for name, kind in names.items() for output in kind.outputs]
+    neurons["output"] = "output"
+    links += [Link("output", to, *source) for to in ("dict-1", "dict-2") for source in earlier]
+    return Machine(neurons, fixed=_fixed(fixed), links=links, dot_clip=dot_clip)
+
+
+def recurrent(copies: int = 1, dot_clip: float = DOT_CLIP) -> Machine:
+    """Everything connected to everything: `kind-copy` neurons with all seven fields each; all weights zero.
+
+    (2 + 28·copies)·(3 + 28·copies) soft links: 930 for one copy, 20,306 for five. No fixed memory.
+    """
+    _check_counts(copies=copies)
+    kinds = ("accum", "norm", "compare", "dot")
+    inner = {f"{kind}-{copy}": kind for copy in range(1, copies + 1) for kind in kinds}
+    fields = [(name, each) for name in inner for each in FIELDS]
+    to = [("output", "dict-1"), ("output", "dict-2"), *fields]
+    sources = [("input", "char"), ("eos", "char"), ("const_1", "const_1"), *fields]
+    links = [Link(*end, *source) for end in to for source in sources]
+    neurons = {**SOURCES, **inner, "output": "output"}
+    return Machine(neurons, fixed=_fixed(CLOCK), links=links, dot_clip=dot_clip, silent_fields=FIELDS)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise DMMError(f"{name} is {count!r}; it is a whole number of at least 1")

@@ -1,0 +1,149 @@
+"""Kinds of neurons: which fields they have and what they compute, each written once for both engines.
+
+A kind's `up` is a formula over a small set of operations, `Ops`. The interpreter brings operations on V-values, the
+flat engine operations on arrays that remember how to be differentiated; so a new kind is one decorated function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dmmlab.files import DMMError
+
+# What a field carries. The detector's streams are flat: characters with numbers, and a number under ':number'.
+CHARS, NUMBER, STREAM = "characters", "number", "characters and number"
+
+
+class Ops(Protocol):
+    """What a kind may compute with. A stream is whatever the engine uses for V-values, a number for reals."""
+
+    dot_clip: float
+
+    def add(self, a: Any, b: Any) -> Any:
+        """Sum of two streams."""
+
+    def inner(self, a: Any, b: Any) -> Any:
+        """Inner product of two streams, a number."""
+
+    def max_norm(self, a: Any) -> Any:
+        """Largest |leaf| of a stream, a number; at ties its gradient is split evenly."""
+
+    def number(self, a: Any) -> Any:
+        """The ':number' part of a stream, a number."""
+
+    def difference(self, a: Any, b: Any) -> Any:
+        """The difference a − b of two numbers."""
+
+    def relu(self, a: Any) -> Any:
+        """max(a, 0) of a number; its derivative at 0 is 0."""
+
+    def clip(self, a: Any, bound: float) -> Any:
+        """A number limited to ±bound; where it reaches the bound its derivative is 0."""
+
+    def constant(self, tree: Mapping[str, float]) -> Any:
+        """The same stream at every tick."""
+
+    def character(self, timer: Any) -> Any:
+        """The character of the input string that is due when the timer shows this number, as {c: 1}, or zero."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of neuron.
+
+    `inputs` and `outputs` map field names to what they carry; None means any field. `memory` names an input field
+    that the output merely adds (out = in[memory] + rest), so that a loop of weight 1 through it is a running sum.
+    `cut` names the input fields that the truncated gradient does not pass ("*" for all). `characters` are those the
+    kind emits by itself.
+    """
+
+    name: str
+    inputs: Mapping[str, str] | None
+    outputs: Mapping[str, str] | None
+    up: Callable[[Mapping[str, Any], Ops], Mapping[str, Any]]
+    memory: str | None = None
+    cut: tuple[str, ...] = ()
+    characters: str = ""
+
+    def passes_gradient(self, field: str) -> bool:
+        """Whether the truncated gradient passes an input field."""
+        return "*" not in self.cut and field not in self.cut
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def kind(
+    name: str, inputs: Mapping[str, str] | None, outputs: Mapping[str, str] | None, **more: Any
+) -> Callable[[Callable], Callable]:
+    """Decorator that registers a function (fields, ops) → fields as the kind `name`; see `Kind` for the arguments."""
+
+    def register(up: Callable[[Mapping[str, Any], Ops], Mapping[str, Any]]) -> Callable:
+        KINDS[name] = Kind(name, inputs, outputs, up, **more)
+        return up
+
+    return register
+
+
+def find_kind(name: str) -> Kind:
+    """The registered kind of that name. Raises DMMError for a name that is not known."""
+    if name not in KINDS:
+        raise DMMError(f"kind {name!r} is not known; the kinds are {', '.join(sorted(KINDS))}")
+    return KINDS[name]
+
+
+# ---- the kinds of the detector (arXiv:1606.09470, section 3; dot's clip is the 2022 journal's 'governor') ----
+
+
+@kind("accum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM}, memory="dict-1", cut=("dict-1",))
+def _accum(x: Mapping, ops: Ops) -> Mapping:
+    return {"dict": ops.add(x["dict-1"], x["dict-2"])}
+
+
+@kind("norm", {"dict": STREAM}, {"norm": NUMBER})
+def _norm(x: Mapping, ops: Ops) -> Mapping:
+    return {"norm": ops.max_norm(x["dict"])}
+
+
+@kind("dot", {"dict-1": STREAM, "dict-2": STREAM}, {"dot": NUMBER})
+def _dot(x: Mapping, ops: Ops) -> Mapping:
+    return {"dot": ops.clip(ops.inner(x["dict-1"], x["dict-2"]), ops.dot_clip)}
+
+
+@kind("compare", {"dict-1": NUMBER, "dict-2": NUMBER}, {"true": NUMBER, "false": NUMBER})
+def _compare(x: Mapping, ops: Ops) -> Mapping:
+    a, b = ops.number(x["dict-1"]), ops.number(x["dict-2"])
+    return {"true": ops.relu(ops.difference(a, b)), "false": ops.relu(ops.difference(b, a))}
+
+
+@kind("id", None, None, cut=("*",))
+def _id(x: Mapping, ops: Ops) -> Mapping:
+    return dict(x)
+
+
+@kind("const_1", {}, {"const_1": NUMBER})
+def _const_1(x: Mapping, ops: Ops) -> Mapping:
+    return {"const_1": ops.number(ops.constant({":number": 1.0}))}
+
+
+@kind("eos", {}, {"char": CHARS}, characters=".")
+def _eos(x: Mapping, ops: Ops) -> Mapping:
+    return {"char": ops.constant({".": 1.0})}
+
+
+@kind("timer", {"timer": NUMBER}, {"timer": NUMBER}, memory="timer")
+def _timer(x: Mapping, ops: Ops) -> Mapping:
+    one = ops.number(ops.constant({":number": 1.0}))
+    return {"timer": ops.add(ops.number(x["timer"]), one)}
+
+
+@kind("input", {"timer": NUMBER}, {"char": CHARS})
+def _input(x: Mapping, ops: Ops) -> Mapping:
+    return {"char": ops.character(ops.number(x["timer"]))}
+
+
+@kind("output", {"dict-1": NUMBER, "dict-2": NUMBER}, {})
+def _output(x: Mapping, ops: Ops) -> Mapping:
+    return {}
