@@ -1,0 +1,229 @@
+"""The operations of the kinds on arrays: a formula, run once on nodes, leaves a program of array instructions.
+
+A stream is an array (members, neurons, keys + 1, strings, ticks): one key a character, the last for the number. What
+carries a number alone is an array (members, neurons, strings, ticks). Members are machines with different weights
+evaluated together. All arrays are allotted when the program is written: running it is nothing but calls of NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+Array = np.ndarray
+KEYS = -3  # the axis of keys in a stream
+
+
+class Node:
+    """A value on the way through a formula, and the gradient that comes back to it; a value of None never arrives."""
+
+    __slots__ = ("value", "gradient", "begun", "cut")
+
+    def __init__(self, value: Array | None = None, gradient: Array | None = None, cut: bool = False) -> None:
+        self.value, self.gradient = value, gradient
+        self.begun = False  # whether the backward program writes to the gradient already
+        self.cut = cut  # no gradient is wanted here
+
+
+class Program:
+    """`dmmlab.neurons.Ops` that write instructions: `forward` to be run in order, then `backward`.
+
+    `places[s]` maps the characters of string s to their places on the key axis; the same character may lie at other
+    places for other strings, for nothing is ever combined across strings. `ticks` is the length of the tick axis at
+    the place where the program is being written. Call `finish` when all is written.
+    """
+
+    def __init__(
+        self,
+        strings: Sequence[str],
+        ticks_per_character: Sequence[int],
+        places: Sequence[Mapping[str, int]],
+        dot_clip: float,
+        dtype: type,
+    ) -> None:
+        self.strings, self.ticks_per_character, self.places = strings, ticks_per_character, places
+        self.dot_clip, self.dtype, self.ticks = dot_clip, dtype, 1
+        self.forward: list[Callable[[], object]] = []
+        self.backward: list[Callable[[], object]] = []
+        self._pulls: list[Callable[[], None]] = []
+
+    def do(self, function: Callable, *arguments: object, **options: object) -> None:
+        """Add an instruction to the forward program."""
+        self.forward.append(partial(function, *arguments, **options))
+
+    def undo(self, function: Callable, *arguments: object, **options: object) -> None:
+        """Add an instruction to the backward program; to be called while it is being written, by a pull."""
+        self.backward.append(partial(function, *arguments, **options))
+
+    def later(self, pull: Callable[[], None]) -> None:
+        """Have `pull` write its part of the backward program, after those that were added later."""
+        self._pulls.append(pull)
+
+    def finish(self) -> None:
+        """Write the backward program."""
+        for pull in reversed(self._pulls):
+            pull()
+        self._pulls.clear()
+
+    def give(self, node: Node, function: Callable, *arguments: object) -> None:
+        """In the backward program, add function(*arguments, out) to the gradient of a node."""
+        if node.value is None or node.cut:
+            return
+        if node.gradient is None:
+            node.gradient = np.zeros_like(node.value)
+        if not node.begun:
+            node.begun = True
+            self.undo(function, *arguments, node.gradient)
+        else:
+            extra = np.empty_like(node.gradient)
+            self.undo(function, *arguments, extra)
+            self.undo(np.add, node.gradient, extra, node.gradient)
+
+    # ---- the operations ----
+
+    def add(self, a: Node, b: Node) -> Node:
+        if a.value is None or b.value is None:
+            return b if a.value is None else a
+        out = Node(np.zeros(np.broadcast_shapes(a.value.shape, b.value.shape), self.dtype))
+        self.do(np.add, a.value, b.value, out.value)
+
+        def pull() -> None:
+            self.give(a, np.positive, out.gradient)
+            self.give(b, np.positive, out.gradient)
+
+        self.later(pull)
+        return out
+
+    def inner(self, a: Node, b: Node) -> Node:
+        out, product = self._numbers(a), np.empty_like(a.value)
+        self.do(np.multiply, a.value, b.value, product)
+        self.do(np.add.reduce, product, axis=KEYS, out=out.value)
+
+        def pull() -> None:
+            g = np.expand_dims(out.gradient, KEYS)
+            self.give(a, np.multiply, g, b.value)
+            self.give(b, np.multiply, g, a.value)
+
+        self.later(pull)
+        return out
+
+    def max_norm(self, a: Node) -> Node:
+        sizes, out = np.empty_like(a.value), self._numbers(a)
+        self.do(np.abs, a.value, sizes)
+        self.do(np.maximum.reduce, sizes, axis=KEYS, out=out.value)
+
+        def pull() -> None:
+            # At a tie every tied leaf gets its share: the sign of the leaf where it is tied, over their count.
+            tied, signs, share = np.empty_like(sizes), np.empty_like(sizes), np.empty_like(out.value)
+            self.undo(np.equal, sizes, np.expand_dims(out.value, KEYS), tied)
+            self.undo(np.add.reduce, tied, axis=KEYS, out=share)
+            self.undo(np.divide, out.gradient, share, share)
+            self.undo(np.sign, a.value, signs)
+            self.undo(np.multiply, signs, tied, signs)
+            self.give(a, np.multiply, signs, np.expand_dims(share, KEYS))
+
+        self.later(pull)
+        return out
+
+    def number(self, a: Node) -> Node:
+        if a.value is None or a.value.ndim == 4:
+            return a
+        out, spread = Node(a.value[:, :, -1], cut=a.cut), np.zeros_like(a.value)
+
+        def pull() -> None:
+            if out.gradient is not None:
+                self.undo(np.copyto, spread[:, :, -1], out.gradient)
+                self.give(a, np.positive, spread)
+
+        self.later(pull)
+        return out
+
+    def difference(self, a: Node, b: Node) -> Node:
+        out = self._numbers(a)
+        self.do(np.subtract, a.value, b.value, out.value)
+
+        def pull() -> None:
+            self.give(a, np.positive, out.gradient)
+            self.give(b, np.negative, out.gradient)
+
+        self.later(pull)
+        return out
+
+    def relu(self, a: Node) -> Node:
+        out, live = self._numbers(a), np.empty_like(a.value)
+        self.do(np.maximum, a.value, 0.0, out=out.value)
+
+        def pull() -> None:
+            self.undo(np.greater, a.value, 0.0, live)
+            self.give(a, np.multiply, out.gradient, live)
+
+        self.later(pull)
+        return out
+
+    def clip(self, a: Node, bound: float) -> Node:
+        out, free = self._numbers(a), np.empty_like(a.value)
+        self.do(np.minimum, a.value, bound, out=out.value)
+        self.do(np.maximum, out.value, -bound, out=out.value)
+
+        def pull() -> None:
+            self.undo(np.abs, a.value, free)
+            self.undo(np.less, free, bound, free)
+            self.give(a, np.multiply, out.gradient, free)
+
+        self.later(pull)
+        return out
+
+    def constant(self, tree: Mapping[str, float]) -> Node:
+        out = self._stream(1, 1)
+        for key, value in tree.items():
+            for string, places in enumerate(self.places):
+                out.value[:, :, -1 if key == ":number" else places[key], string] = value
+        return out
+
+    def character(self, timer: Node) -> Node:
+        out = self._stream(*timer.value.shape[:2])
+        self.do(self._read, timer.value, out.value)
+        return out
+
+    def _read(self, timer: Array, chars: Array) -> None:
+        chars[:] = 0.0
+        for s, (string, speed) in enumerate(zip(self.strings, self.ticks_per_character, strict=True)):
+            places = np.array([self.places[s][c] for c in string])
+            step, rest = np.divmod(timer[:, :, s], speed)
+            member, neuron, tick = np.nonzero((rest == 0) & (step >= 0))
+            step = np.minimum(step[member, neuron, tick].astype(int), len(string) - 1)
+            chars[member, neuron, places[step], s, tick] = 1.0
+
+    def emit(self, node: Node, columns: Array, gradient: Array, memory: bool, cut: bool) -> None:
+        """Write an output to its columns; `gradient` is where the gradient for them will be.
+
+        `memory` sums over ticks: the kind's memory, closed by a loop of weight 1; `cut`: no gradient passes it.
+        """
+        if memory:
+            self.do(np.add.accumulate, np.broadcast_to(node.value, columns.shape), axis=-1, out=columns)
+        else:
+            self.do(np.copyto, columns, node.value)
+
+        def pull() -> None:
+            if memory and not cut:
+                self.give(node, _sum_back, gradient)
+            elif node.gradient is None:
+                node.gradient, node.begun = gradient, True
+            else:
+                self.give(node, np.positive, gradient)
+
+        self.later(pull)
+
+    def _numbers(self, like: Node) -> Node:
+        shape = like.value.shape if like.value.ndim == 4 else (*like.value.shape[:2], *like.value.shape[3:])
+        return Node(np.zeros(shape, self.dtype))
+
+    def _stream(self, members: int, neurons: int) -> Node:
+        keys = max(map(len, self.places)) + 1
+        return Node(np.zeros((members, neurons, keys, len(self.strings), self.ticks), self.dtype), cut=True)
+
+
+def _sum_back(gradient: Array, out: Array) -> None:
+    np.add.accumulate(gradient[..., ::-1], axis=-1, out=out[..., ::-1])

@@ -1,0 +1,141 @@
+"""The flat engine: a machine compiled to arrays, with fast values and gradients, for many weights and many strings.
+
+Users keep trees; a compiler flattens them. All inputs of a block are one matrix product with the outputs of earlier
+blocks, for all ticks at once; the kinds' formulas then run on whole streams (`layout`, `arrays`, `plans`).
+It computes what `dmmlab.engine` computes, for every machine whose streams are flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from autograd.extend import defvjp, primitive
+from autograd.tracer import isbox
+
+from dmmlab.engine import check_gradient, check_run
+from dmmlab.files import DMMError
+from dmmlab.layout import lay_out
+from dmmlab.machines import Machine
+from dmmlab.plans import Array, Compiled, Plan
+
+SPARE_PLANS = 4
+MEMBERS = 8  # machines in one plan: with more of them its arrays fall out of the processor's cache
+
+
+class Flat:
+    """A machine compiled for some strings.
+
+    `Flat(machine, strings, ticks, ticks_per_character)`: ticks (None: characters × speed + 20) and speeds are one
+    number or one a string. `answers(w)` gives left and right at every tick; strings with fewer ticks than the longest
+    run on to its end. `dtype` is np.float64 or np.float32. Raises DMMError for what cannot be run.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        strings: str | Sequence[str],
+        ticks: int | Sequence[int] | None = None,
+        ticks_per_character: int | Sequence[int] = 10,
+        dtype: type = np.float64,
+    ) -> None:
+        self.strings = (strings,) if isinstance(strings, str) else tuple(strings)
+        if not self.strings:
+            raise DMMError("no strings to run on; give at least one")
+        runs = zip(self.strings, self._spread(ticks), self._spread(ticks_per_character), strict=True)
+        self.ticks, self.ticks_per_character = zip(*(check_run(*run) for run in runs), strict=True)
+        layout = lay_out(machine)
+        keys = [sorted(set(string) | layout.alphabet) for string in self.strings]
+        places = [{key: i for i, key in enumerate(each)} for each in keys]
+        shape = len(self.strings), max(map(len, keys)), max(self.ticks)
+        fed = self.strings, self.ticks_per_character, places, shape
+        self.compiled = Compiled(layout.parts, len(machine.links), *fed, machine.dot_clip, dtype)
+        # Clock, input and constants are the same for all weights: computed once.
+        first = Plan(self.compiled, [block for block in layout.blocks if block.frozen], 1, cut=False)
+        first.run_program()
+        self.compiled.frozen = first.ends.columns
+        self.blocks = [block for block in layout.blocks if not block.frozen]
+        self._spare: list[Plan] = []
+
+    @property
+    def dtype(self) -> type:
+        """The type of all its numbers."""
+        return self.compiled.dtype
+
+    def _spread(self, value: Any) -> list:
+        if not isinstance(value, (list, tuple, np.ndarray)):
+            return [value] * len(self.strings)
+        if len(value) != len(self.strings):
+            raise DMMError(f"{len(value)} ticks or speeds for {len(self.strings)} strings; give one a string")
+        return list(value)
+
+    def answers(self, weights: Array, memory_gradient: str = "full") -> Array:
+        """Left and right: (strings, ticks, 2) for weights (links,), (members, strings, ticks, 2) for (members, links).
+
+        `weights` may be traced by autograd; losses on top are ordinary autograd.numpy code. The gradient is of first
+        order only: for higher derivatives use `dmmlab.engine.answers`.
+        """
+        check_gradient(memory_gradient)
+        if isbox(weights):
+            return _traced_answers(weights, self, memory_gradient == "truncated", [])
+        return self._run(np.asarray(weights, self.dtype), cut=False, keep=None)
+
+    def _run(self, weights: Array, cut: bool, keep: list | None) -> Array:
+        """The answers; `keep` receives the leases of the plans, whose arrays then hold what a gradient needs."""
+        if weights.ndim not in (1, 2) or weights.shape[-1] != self.compiled.links:
+            raise DMMError(f"weights have shape {weights.shape}; this machine has {self.compiled.links} links")
+        members = np.atleast_2d(weights)
+        answers = np.empty((len(members), *self.compiled.shape[::2], 2), self.dtype)
+        for start in range(0, len(members), MEMBERS):
+            some = members[start : start + MEMBERS]
+            lease = _Lease(self, len(some), cut)
+            answers[start : start + MEMBERS] = lease.plan.run(some)
+            if keep is not None:
+                keep.append(lease)
+        return answers[0] if weights.ndim == 1 else answers
+
+
+class _Lease:
+    """A plan in use; when nothing refers to the lease any more, the plan is free to be run again."""
+
+    def __init__(self, flat: Flat, members: int, cut: bool) -> None:
+        self.flat = flat
+        fitting = [plan for plan in flat._spare if (plan.members, plan.cut) == (members, cut)]
+        if fitting:
+            flat._spare.remove(fitting[0])
+        self.plan = fitting[0] if fitting else Plan(flat.compiled, flat.blocks, members, cut)
+
+    def __del__(self) -> None:
+        if hasattr(self, "plan"):
+            self.flat._spare = [self.plan, *self.flat._spare][:SPARE_PLANS]
+
+
+@primitive
+def _traced_answers(weights: Array, flat: Flat, cut: bool, keep: list) -> Array:
+    return flat._run(np.asarray(weights, flat.dtype), cut, keep)
+
+
+def _answers_vjp(ans: Array, weights: Array, flat: Flat, cut: bool, keep: list) -> Callable[[Array], Array]:
+    def pull(g: Array) -> Array:
+        if isbox(weights) or isbox(g):
+            raise DMMError("the flat engine has first derivatives only; use dmmlab.engine.answers for higher ones")
+        members, gradient = g.reshape(-1, *g.shape[-3:]), np.empty(weights.shape, flat.dtype)
+        for start, lease in zip(range(0, len(members), MEMBERS), keep, strict=True):
+            some = slice(start, start + MEMBERS)
+            np.atleast_2d(gradient)[some] = lease.plan.pull(members[some])
+        return gradient
+
+    return pull
+
+
+defvjp(_traced_answers, _answers_vjp, argnums=(0,))
+
+
+def run(machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10) -> Array:
+    """Run a machine on a string: an array (ticks, 2) of left and right, the numbers that arrive at its output.
+
+    `ticks=None` runs len(string)·ticks_per_character + 20 ticks. Raises DMMError for a string without characters or
+    fewer than one tick. `dmmlab.engine.answers` computes the same with the interpreter.
+    """
+    return Flat(machine, string, ticks, ticks_per_character).answers(machine.vector())[0]

@@ -1,0 +1,223 @@
+"""A plan: all arrays of a compiled machine for a number of members, and the program that runs on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from dmmlab.arrays import Array, Node, Program
+from dmmlab.layout import Block, Part
+
+Arrays = list[Array]  # two of them: of the streams, of the numbers
+
+
+@dataclass
+class Compiled:
+    """What all plans of a machine compiled for some strings have in common; `shape` is (strings, keys, ticks)."""
+
+    parts: tuple[Part, Part]
+    links: int
+    strings: Sequence[str]
+    ticks_per_character: Sequence[int]
+    places: Sequence[Mapping[str, int]]  # of the characters of each string on the key axis
+    shape: tuple[int, int, int]
+    dot_clip: float
+    dtype: type
+    frozen: Arrays = field(default_factory=list)  # columns that are the same for all weights
+
+
+@dataclass
+class Ends:
+    """A block's inputs (rows) and outputs (columns), each with the arrays of its gradients."""
+
+    rows: Arrays
+    row_gradients: Arrays
+    columns: Arrays
+    column_gradients: Arrays
+
+    def at(self, now: object, after: object) -> Ends:
+        """The inputs at some index of the last axis with the outputs at another."""
+        return Ends(*([each[..., index] for each in arrays] for arrays, index in self._paired(now, after)))
+
+    def within(self, rows: object, columns: object) -> Ends:
+        """Only some rows and some columns of both parts, given by a pair of slices each."""
+        return Ends(
+            *(
+                [each[:, span] for each, span in zip(arrays, spans, strict=True)]
+                for arrays, spans in self._paired(rows, columns)
+            )
+        )
+
+    def ticks_first(self) -> Ends:
+        """Zeros of the same shapes, but with the ticks on the first axis and 1 on the last."""
+        both = vars(self).values()
+        return Ends(*([np.zeros((x.shape[-1], *x.shape[:-1], 1), x.dtype) for x in arrays] for arrays in both))
+
+    def tick(self, tick: int) -> Ends:
+        """Of arrays with the ticks first, the inputs at a tick with the outputs that are read at the next."""
+        return Ends(*([each[index] for each in arrays] for arrays, index in self._paired(tick, tick + 1)))
+
+    def _paired(self, row: object, column: object) -> list[tuple]:
+        return [(self.rows, row), (self.row_gradients, row), (self.columns, column), (self.column_gradients, column)]
+
+
+class Plan:
+    """The arrays of a compiled machine for `members` weight vectors, and the program that runs on them.
+
+    Of each there are two, for streams and for numbers. `matrices` (members, rows, columns) hold the weights between
+    characters and between numbers; `ends` what arrives at input fields (rows) and what output fields emitted (columns),
+    (members, rows or columns, [keys + 1,] strings, ticks + 1), with their gradients. Index t of a column is what is
+    read at tick t + 1, index t of a row what arrives then; the last row, of a tick that is never run, is ignored and
+    its gradient stays zero. The numbers of streams stand in both parts.
+    """
+
+    def __init__(self, compiled: Compiled, blocks: list[Block], members: int, cut: bool) -> None:
+        self.compiled, self.members, self.cut = compiled, members, cut
+        self.matrices = [np.zeros((members, len(x.rows), len(x.columns)), compiled.dtype) for x in compiled.parts]
+        # Soft weights followed by constants, from which the matrices are filled.
+        self.known = [np.zeros((members, compiled.links + len(x.constants)), compiled.dtype) for x in compiled.parts]
+        for known, part in zip(self.known, compiled.parts, strict=True):
+            known[:, compiled.links :] = part.constants
+        self.ends = Ends(*(self._allot(axis) for axis in ("rows", "rows", "columns", "columns")))
+        for column, frozen in zip(self.ends.columns, compiled.frozen, strict=False):
+            column[:] = frozen
+        self.first_rows = [span.start for span in blocks[0].rows] if blocks else [0, 0]
+        output = blocks[-1].rows[1] if blocks else slice(0)  # the last block is the output
+        self.answers = np.moveaxis(self.ends.rows[1][:, output, :, :-1], 1, -1)
+        self.answer_gradients = np.moveaxis(self.ends.row_gradients[1][:, output, :, :-1], 1, -1)
+        self.program = Program(
+            compiled.strings, compiled.ticks_per_character, compiled.places, compiled.dot_clip, compiled.dtype
+        )
+        for block in blocks:
+            self._write_block(block)
+        self.program.finish()
+
+    def _allot(self, axis: str) -> Arrays:
+        strings, keys, ticks = self.compiled.shape
+        counts = [len(getattr(part, axis)) for part in self.compiled.parts]
+        shapes = [(counts[0], keys + 1, strings, ticks + 1), (counts[1], strings, ticks + 1)]
+        return [np.zeros((self.members, *shape), self.compiled.dtype) for shape in shapes]
+
+    # ---- running ----
+
+    def run(self, weights: Array) -> Array:
+        """The answers, (members, strings, ticks, 2), for weights (members, links). Overwritten by the next run."""
+        for known in self.known:
+            known[:, : self.compiled.links] = weights
+        self.run_program()
+        return self.answers
+
+    def run_program(self) -> None:
+        """Fill the matrices and run the forward program."""
+        for part, known, matrix in zip(self.compiled.parts, self.known, self.matrices, strict=True):
+            np.take(known, part.cells, axis=1, out=matrix.reshape(self.members, part.cells.size), mode="clip")
+        for instruction in self.program.forward:
+            instruction()
+
+    def pull(self, gradient: Array) -> Array:
+        """The gradient for the weights, (members, links), from that for the answers of the last run."""
+        self.answer_gradients[:] = gradient
+        for instruction in self.program.backward:
+            instruction()
+        result = np.zeros((self.members, self.compiled.links), self.compiled.dtype)
+        rows, columns = self._carried(self.ends.row_gradients), self._carried(self.ends.columns)
+        for part, row, column, first in zip(self.compiled.parts, rows, columns, self.first_rows, strict=True):
+            # The rows of frozen neurons, which no trainable link enters, are left out; one more entry is zero.
+            padded = np.zeros((self.members, part.cells.size + 1), self.compiled.dtype)
+            shape = self.members, len(part.rows) - first, len(part.columns)
+            matrix = padded[:, first * len(part.columns) : -1].reshape(shape)
+            np.matmul(row[:, first:], column.swapaxes(1, 2), out=matrix)
+            result += np.take(padded, part.places, axis=1)
+        return result
+
+    # ---- writing the program ----
+
+    def _carried(self, arrays: Arrays) -> Arrays:
+        """What weights multiply, (members, rows or columns, positions): the characters of streams, and the numbers."""
+        streams, numbers = (each.reshape(*each.shape[:2], math.prod(each.shape[2:])) for each in arrays)
+        return [streams[..., : streams.shape[-1] // (self.compiled.shape[1] + 1) * self.compiled.shape[1]], numbers]
+
+    def _write_block(self, block: Block) -> None:
+        rows, columns = self._carried(self.ends.rows), self._carried(self.ends.columns)
+        for part, (matrix, to, own) in enumerate(zip(self.matrices, block.rows, block.columns, strict=True)):
+            earlier = matrix[:, to, : own.start]
+            _multiply(self.program.do, earlier, columns[part][:, : own.start], rows[part][:, to])
+        ends = self.ends.within(block.rows, block.columns)
+        if block.recurrent:
+            self._write_ticks(block, ends)
+        else:
+            self.program.ticks = self.compiled.shape[2]
+            self._write_groups(block, ends.at(slice(None, -1), slice(1, None)))
+        self.program.later(partial(self._write_return, block))
+
+    def _write_return(self, block: Block) -> None:
+        """The gradient of a block's outputs, from the rows of all later blocks."""
+        rows, columns = self._carried(self.ends.row_gradients), self._carried(self.ends.column_gradients)
+        for part, (matrix, to, own) in enumerate(zip(self.matrices, block.rows, block.columns, strict=True)):
+            later = matrix[:, to.stop :, own].swapaxes(1, 2)
+            _multiply(self.program.undo, later, rows[part][:, to.stop :], columns[part][:, own])
+
+    def _write_groups(self, block: Block, ends: Ends) -> None:
+        """The kinds' formulas, from a block's rows to its columns."""
+        rows, columns = block.joined
+        if rows:
+            self.program.do(np.copyto, ends.rows[0][:, :rows, -1], ends.rows[1][:, :rows])
+            back = ends.row_gradients[1][:, :rows], ends.row_gradients[0][:, :rows, -1]
+            self.program.later(partial(self.program.undo, np.copyto, *back))
+        for group in block.groups:
+            kind, inputs = group.kind, {}
+            for name in group.inputs if kind.inputs is None else kind.inputs:
+                cut = self.cut and not kind.passes_gradient(name)
+                part, span = group.inputs.get(name, (0, None))
+                arrays = (ends.rows[part][:, span], ends.row_gradients[part][:, span]) if span else ()
+                inputs[name] = Node(*arrays, cut=cut)
+            cut = self.cut and group.memory and not kind.passes_gradient(kind.memory)
+            for name, node in kind.up(inputs, self.program).items():
+                part, span = group.outputs[name]
+                arrays = ends.columns[part][:, span], ends.column_gradients[part][:, span]
+                self.program.emit(node, *arrays, group.memory, cut)
+        if columns:
+            self.program.do(np.copyto, ends.columns[1][:, :columns], ends.columns[0][:, :columns, -1])
+            back = ends.column_gradients[0][:, :columns, -1], ends.column_gradients[1][:, :columns]
+            self.program.later(partial(self.program.undo, np.copyto, *back))
+
+    def _write_ticks(self, block: Block, ends: Ends) -> None:
+        """A block with loops, tick by tick, on arrays of its own with the ticks first."""
+        program, local = self.program, ends.ticks_first()
+        _copy(program.do, local.rows, ends.rows, inwards=True)
+        program.later(partial(_copy, program.undo, local.row_gradients, ends.row_gradients, inwards=False))
+        program.ticks = 1
+        for tick in range(self.compiled.shape[2]):
+            now = local.tick(tick)
+            read, read_gradients = ([x[tick] for x in arrays] for arrays in (local.columns, local.column_gradients))
+            self._write_within(program.do, block, now.rows, read, transposed=False)
+            back = partial(self._write_within, program.undo, block, read_gradients, now.row_gradients)
+            program.later(partial(back, transposed=True))
+            self._write_groups(block, now)
+        _copy(program.do, local.columns, ends.columns, inwards=False)
+        program.later(partial(_copy, program.undo, local.column_gradients, ends.column_gradients, inwards=True))
+
+    def _write_within(self, write: Callable, block: Block, to: Arrays, source: Arrays, transposed: bool) -> None:
+        """Add what the block's own links carry at one tick, or, transposed, what comes back along them."""
+        to, source = self._carried(to), self._carried(source)
+        for matrix, rows, columns, a, b in zip(self.matrices, block.rows, block.columns, to, source, strict=True):
+            own, product = matrix[:, rows, columns], np.zeros_like(a)
+            _multiply(write, own.swapaxes(1, 2) if transposed else own, b, product)
+            write(np.add, a, product, a)
+
+
+def _multiply(write: Callable, matrix: Array, streams: Array, out: Array) -> None:
+    """Write the instruction out = matrix @ streams; where there is nothing to multiply, out keeps its zeros."""
+    if matrix.size:
+        write(np.matmul, matrix, streams, out)
+
+
+def _copy(write: Callable, local: Arrays, outer: Arrays, inwards: bool) -> None:
+    """Write the copying between arrays with the ticks first and those with the ticks last."""
+    for own, each in zip(local, outer, strict=True):
+        pair = own[..., 0], np.moveaxis(each, -1, 0)
+        write(np.copyto, *(pair if inwards else pair[::-1]))
