@@ -68,15 +68,21 @@ class TreeOps:
 # ---- the down movement: matrix × outputs is bilinear, and so are its two transposes ----
 
 
-def _combine(matrix: VValue, streams: VValue, transposed: bool) -> VValue:
+def _streams(fields: VValue) -> dict[tuple[str, str], trees.Tree]:
+    """The streams of a tree neuron → field → stream; numbers above them belong to no field."""
+    neurons = {name: tree for name, tree in fields._tree.items() if isinstance(tree, dict)}
+    return {(name, each): x for name, tree in neurons.items() for each, x in tree.items() if each != trees.NUMBER}
+
+
+def _combine(matrix: VValue, fields: VValue, transposed: bool) -> VValue:
     total: dict = {}
+    streams = _streams(fields)
     for (to, to_field, source, source_field), weight in trees.leaves(matrix._tree):
         if transposed:
             to, to_field, source, source_field = source, source_field, to, to_field
-        stream = streams._tree.get(source, {}).get(source_field)
-        if stream is not None:
-            fields = total.setdefault(to, {})
-            fields[to_field] = trees.add(fields.get(to_field, 0.0), trees.scale(weight, stream))
+        if (source, source_field) in streams:
+            row, scaled = total.setdefault(to, {}), trees.scale(weight, streams[source, source_field])
+            row[to_field] = trees.add(row.get(to_field, 0.0), scaled)
     return from_tree(trees.prune(total))
 
 
@@ -98,8 +104,8 @@ def _down_transposed(matrix: VValue, inputs: VValue) -> VValue:
 @primitive
 def _pair(inputs: VValue, outputs: VValue) -> VValue:
     """The matrix of inner products of every input field with every output field."""
-    ends = [[(n, f, s) for n, fs in v._tree.items() for f, s in fs.items()] for v in (inputs, outputs)]
-    pairs = (((*to, *source), trees.inner(x, y)) for *to, x in ends[0] for *source, y in ends[1])
+    ends = [_streams(fields).items() for fields in (inputs, outputs)]
+    pairs = (((*to, *source), trees.inner(x, y)) for to, x in ends[0] for source, y in ends[1])
     return from_leaves((path, weight) for path, weight in pairs if weight)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 class DMMError(ValueError):
     """Anything the package refuses: one line that names what is wrong, where, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # names may hold line breaks, messages do not
 
 
 def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
@@ -21,12 +25,12 @@ def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
     path = Path(path)
     try:
         return parse_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DMMError(f"{path}: cannot read this {what} ({error.strerror or error}); check the path") from None
     except UnicodeDecodeError:
         raise DMMError(f"{path}: this {what} is not UTF-8 text; save it as UTF-8 JSON") from None
     except DMMError as error:
         raise DMMError(f"{path}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise DMMError(f"{path}: cannot read this {what} ({error}); check the path") from None
 
 
 def parse_json(text: str) -> Any:
@@ -40,11 +44,13 @@ def parse_json(text: str) -> Any:
             raise DMMError(f"key {twin!r} appears twice in one object; keep one")
         return tree
 
-    def refuse(token: str) -> None:
-        raise DMMError(f"number {token} is not finite; write a finite number")
+    def finite(token: str) -> float:
+        if not math.isfinite(float(token)):
+            raise DMMError(f"number {token} is not finite; write a finite number")
+        return float(token)
 
     try:
-        return json.loads(text, object_pairs_hook=no_twins, parse_constant=refuse)
+        return json.loads(text, object_pairs_hook=no_twins, parse_constant=finite, parse_float=finite)
     except DMMError:
         raise
     except RecursionError:
@@ -55,10 +61,9 @@ def parse_json(text: str) -> Any:
 
 def write_whole(path: str | os.PathLike, content: str | bytes) -> Path:
     """Write a file under a temporary name, then rename it, so that no reader ever meets half a file."""
-    path = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary = None
+    path, temporary = Path(path), None
     try:
+        data = content.encode("utf-8") if isinstance(content, str) else content
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
@@ -67,13 +72,13 @@ def write_whole(path: str | os.PathLike, content: str | bytes) -> Path:
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except OSError as error:
+        os.replace(temporary, path)
+    except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise DMMError(
-            f"{path}: cannot write ({error.strerror or error}); free the disk or choose another path"
-        ) from None
+        if isinstance(error, (OSError, ValueError)):
+            raise DMMError(f"{path}: cannot write ({error}); free the disk or choose another path") from None
+        raise
     return path
 
 

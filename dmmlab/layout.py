@@ -167,7 +167,7 @@ def _find_blocks(
 def _components(names: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:
     """The strongly connected component of every neuron."""
     index = {name: i for i, name in enumerate(names)}
-    ends = np.array([(index[a], index[b]) for a, b in edges], dtype=int).reshape(-1, 2).T
+    ends = np.array([(index[a], index[b]) for a, b in edges], dtype=np.int32).reshape(-1, 2).T
     graph = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(len(names), len(names)))
     labels = connected_components(graph.tocsr(), directed=True, connection="strong")[1]
     return dict(zip(names, labels.tolist(), strict=True))

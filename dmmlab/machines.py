@@ -7,6 +7,7 @@ section 3.3); as JSON it is the interchange format of the journal.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -15,11 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dmmlab.files import DMMError, read_json, write_json
-from dmmlab.neurons import find_kind
+from dmmlab.neurons import Kind, find_kind
 from dmmlab.trees import NUMBER
 from dmmlab.vvalues import VValue, from_leaves
 
 DOT_CLIP = 4.0
+SOURCES = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1"}  # name → kind
 
 
 class Link(NamedTuple):
@@ -64,17 +66,18 @@ class Machine:
         weights, fixed = check_matrix(self.weights, "weights"), check_matrix(self.fixed, "fixed")
         links = _in_tree_order((*(self.links or ()), *(Link(*path) for path, _ in weights.leaves())))
         for name, kind in self.neurons.items():
-            if not isinstance(name, str) or not name:
-                raise DMMError(f"neuron {name!r}: a name is a string of at least one character")
+            if not isinstance(name, str) or name in ("", NUMBER):
+                raise DMMError(f"neuron {name!r}: a name is a string of at least one character, not ':number'")
             try:
                 find_kind(kind)
             except DMMError as error:
                 raise DMMError(f"neuron {name!r}: {error}") from None
-        if not (isinstance(self.dot_clip, (int, float)) and 0 < self.dot_clip < np.inf):
+        number = isinstance(self.dot_clip, (int, float)) and not isinstance(self.dot_clip, bool)
+        if not (number and 0 < self.dot_clip <= sys.float_info.max):
             raise DMMError(f"dot_clip is {self.dot_clip!r}; it is a positive number")
-        for key, value in (("weights", weights), ("fixed", fixed), ("links", links)):
+        kept = {"weights": weights, "fixed": fixed, "links": links, "silent_fields": tuple(self.silent_fields)}
+        for key, value in {**kept, "neurons": MappingProxyType(dict(self.neurons))}.items():
             object.__setattr__(self, key, value)
-        object.__setattr__(self, "neurons", MappingProxyType(dict(self.neurons)))
         for link in (*links, *(Link(*path) for path, _ in fixed.leaves())):
             self._check(link)
 
@@ -84,7 +87,7 @@ class Machine:
                 raise DMMError(f"{link}: there is no neuron {neuron!r}; add it or correct the name")
             kind = find_kind(self.neurons[neuron])
             fields = kind.inputs if role == "input" else kind.outputs
-            silent = self.silent_fields if kind.inputs and kind.outputs else ()
+            silent = () if kind.name in (*SOURCES.values(), "output") else self.silent_fields
             if fields is not None and name not in fields and name not in silent:
                 known = ", ".join((*fields, *silent)) or "none"
                 raise DMMError(f"{link}: {neuron!r} ({kind.name}) has no {role} field {name!r}; it has {known}")
@@ -97,7 +100,7 @@ class Machine:
         link = Link.parse(to, source)
         if link in self.links or link in [Link(*path) for path, _ in self.fixed.leaves()]:
             raise DMMError(f"{link}: this link exists already; change its weight with with_weights")
-        leaf = from_leaves([(link, weight)])
+        leaf = check_matrix({link[0]: {link[1]: {link[2]: {link[3]: weight}}}}, "weight")
         if fixed:
             return replace(self, fixed=self.fixed + leaf)
         return replace(self, weights=self.weights + leaf, links=(*self.links, link))
@@ -221,7 +224,6 @@ def save_matrix(matrix: Mapping, path: str | os.PathLike) -> None:
 
 # ---- builders ----
 
-SOURCES = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1"}
 CLOCK = (("timer.timer", "timer.timer"), ("input.timer", "timer.timer"))
 FIELDS = ("dict", "dict-1", "dict-2", "norm", "dot", "true", "false")  # of every neuron of the recurrent machine
 
@@ -264,7 +266,7 @@ def feedforward(
     neurons, fixed, links = dict(SOURCES), list(CLOCK), []
     earlier = [("input", "char"), ("eos", "char"), ("const_1", "const_1")]
     for layer in range(1, layers + 1):
-        names = {f"{kind}-{layer}-{copy}": find_kind(kind) for copy in range(1, copies + 1) for kind in kinds}
+        names = {f"{kind}-{layer}-{copy}": _layered(kind) for copy in range(1, copies + 1) for kind in kinds}
         for name, kind in names.items():
             loops = [kind.memory] if kind.memory else []
             fixed += [(f"{name}.{loop}", f"{name}.{output}") for loop in loops for output in kind.outputs]
@@ -292,7 +294,14 @@ def recurrent(copies: int = 1, dot_clip: float = DOT_CLIP) -> Machine:
     return Machine(neurons, fixed=_fixed(CLOCK), links=links, dot_clip=dot_clip, silent_fields=FIELDS)
 
 
+def _layered(name: str) -> Kind:
+    kind = find_kind(name)
+    if kind.inputs is None:
+        raise DMMError(f"kind {name!r} has no fields of its own, so the builder cannot link it; add it by hand")
+    return kind
+
+
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise DMMError(f"{name} is {count!r}; it is a whole number of at least 1")

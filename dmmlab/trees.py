@@ -16,6 +16,8 @@ from dmmlab.files import DMMError
 
 NUMBER = ":number"  # the reserved key of a number that stands beside branches
 
+DEPTH = 250  # levels of a tree; Python's own stack ends at a few times that
+
 Tree = float | dict
 Path = tuple[str, ...]
 
@@ -28,6 +30,8 @@ def clean(tree: Any, path: Path = ()) -> Tree:
         if not abs(tree) <= sys.float_info.max:
             raise DMMError(f"{show(path)}: {tree if isinstance(tree, float) else 'number'} is not finite as a float")
         return float(tree)
+    if len(path) > DEPTH:
+        raise DMMError(f"{show(path[:3])} / …: nested deeper than {DEPTH} levels; flatten it")
     if not isinstance(tree, Mapping):
         raise DMMError(f"{show(path)}: a {type(tree).__name__} is no V-value; use numbers and dicts with string keys")
     kept = {}

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from autograd.extend import Box, VSpace, defjvp, defjvp_argnums, defvjp, defvjp_argnums, notrace_primitive, primitive
+from autograd.extend import VSpace, defjvp, defjvp_argnums, defvjp, defvjp_argnums, notrace_primitive, primitive
+from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import getval, isbox
 
 from dmmlab import trees
@@ -66,15 +67,7 @@ class VValue(_Algebra, Mapping):
     __slots__ = ("_tree",)
 
     def __new__(cls, tree: Any = None) -> VValue:
-        if isbox(tree):
-            return add(tree, cls())
-        if isinstance(tree, Mapping) and not isinstance(tree, VValue) and _holds_box(tree):
-            keys, branches = tuple(tree), tree.values()
-            return assemble(keys, *(VValue(leaf) if isinstance(leaf, Mapping) else leaf for leaf in branches))
-        try:
-            return from_tree(trees.clean({} if tree is None else tree))
-        except RecursionError:
-            raise DMMError("nested too deeply for a V-value; flatten it") from None
+        return _construct({} if tree is None else tree, ())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tree)
@@ -124,8 +117,25 @@ class VValue(_Algebra, Mapping):
         return f'<div class="dmm-vvalue">{trees.to_html(self._tree)}</div>'
 
 
-def _holds_box(tree: Mapping) -> bool:
-    return any(isbox(leaf) or (isinstance(leaf, Mapping) and _holds_box(leaf)) for leaf in tree.values())
+def _construct(tree: Any, path: trees.Path) -> VValue:
+    if isbox(tree):
+        return add(tree, VValue())
+    if not _traced(tree):
+        return from_tree(trees.clean(tree, path))
+    plain = {key: leaf for key, leaf in tree.items() if not _traced(leaf)}
+    traced = {key: leaf for key, leaf in tree.items() if key not in plain}
+    trees.clean(dict.fromkeys(traced, 1.0), path)  # are the keys strings?
+    if isinstance(getval(traced.get(NUMBER)), Mapping):
+        raise DMMError(f"{trees.show((*path, NUMBER))}: ':number' holds a tree; it holds numbers only")
+    leaves = (leaf if isbox(leaf) else _construct(leaf, (*path, key)) for key, leaf in traced.items())
+    return add(from_tree(trees.clean(plain, path)), assemble(tuple(traced), *leaves))
+
+
+def _traced(tree: Any, depth: int = 0) -> bool:
+    """Whether a tree holds anything that autograd is tracing."""
+    if isinstance(tree, VValue) or not isinstance(tree, Mapping) or depth > trees.DEPTH:
+        return isbox(tree)
+    return any(_traced(leaf, depth + 1) for leaf in tree.values())
 
 
 def from_tree(tree: trees.Tree) -> VValue:
@@ -143,7 +153,7 @@ def from_leaves(leaves: Iterable[tuple[trees.Path, float]]) -> VValue:
 def _raw(value: Any) -> trees.Tree:
     if type(value) is VValue:
         return value._tree
-    return trees.clean(value) if isinstance(value, Mapping) else float(value)
+    return value if type(value) is float else trees.clean(value)
 
 
 # ---- operations that autograd knows; numbers count as V-values of one ':number' ----
@@ -158,9 +168,10 @@ def add(a: VValue | float, b: VValue | float) -> VValue:
 @primitive
 def scale(factor: float, v: VValue | float) -> VValue:
     """A V-value with every leaf multiplied by a number."""
-    if isinstance(factor, Mapping):
+    factor = _raw(factor)
+    if isinstance(factor, dict):
         raise DMMError("a V-value is scaled by a number; for the product of two use inner(v, w)")
-    return from_tree(trees.scale(float(factor), _raw(v)))
+    return from_tree(trees.scale(factor, _raw(v)))
 
 
 @primitive
@@ -228,7 +239,7 @@ defvjp(max_norm, lambda ans, v: lambda g: _like(v, scale(g, _steepest(v))))
 defjvp(max_norm, lambda g, ans, v: inner(g, _steepest(v)))
 defvjp(number, lambda ans, v: lambda g: _like(v, _number_tree(g)))
 defjvp(number, lambda g, ans, v: number(g))
-defvjp(branch, lambda ans, v, key: lambda g: assemble((key,), g), None)
+defvjp(branch, lambda ans, v, key: lambda g: assemble((key,), number(g) if key == NUMBER else g), None)
 defjvp(branch, lambda g, ans, v, key: branch(g, key))
 defvjp(take, lambda ans, v, key: lambda g: assemble((key,), g), None)
 defjvp(take, lambda g, ans, v, key: _like(ans, branch(g, key)))
@@ -249,8 +260,11 @@ def _assemble_jvp(argnums: tuple[int, ...], tangents: tuple, ans: VValue, args: 
 defjvp_argnums(assemble, _assemble_jvp)
 
 
-class VValueBox(_Algebra, Box):
-    """A V-value that autograd is tracing; reads and computes like the V-value it holds."""
+class VValueBox(_Algebra, ArrayBox):
+    """A V-value that autograd is tracing; reads and computes like the V-value it holds.
+
+    It derives from the box of numbers so that Python asks it first in x * v, for a traced number x.
+    """
 
     __slots__ = ()
 
@@ -266,7 +280,7 @@ class VValueBox(_Algebra, Box):
     def __eq__(self, other: object) -> bool:
         return getval(self) == getval(other)
 
-    __hash__ = Box.__hash__
+    __hash__ = ArrayBox.__hash__
 
     def keys(self) -> list[str]:
         """The keys of the V-value."""

@@ -1,0 +1,174 @@
+"""Speed and memory, one table, all rows measured in the same run on one thread: `make bench`.
+
+The machine is the journal's run-3: 1,486 links, "test string.", 140 ticks. The JAX row is a jitted program for the same
+flat computation, written out below for this one architecture.
+"""
+
+import os
+import resource
+import statistics
+import sys
+import time
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+if hasattr(os, "sched_setaffinity"):  # JAX has threads of its own: one core for everybody is fair
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+import autograd.numpy as anp
+import jax
+import jax.numpy as jnp
+import numpy as np
+from autograd import grad
+
+import dmmlab as dmm
+
+LAYERS, COPIES, TICKS = 5, 2, 140
+
+
+def timed(function, seconds=1.0, most=400):
+    """Median and least milliseconds of a call, after two calls that are not counted."""
+    function(), function()
+    times, start = [], time.perf_counter()
+    while len(times) < most and (not times or time.perf_counter() - start < seconds):
+        begin = time.perf_counter()
+        function()
+        times.append(1e3 * (time.perf_counter() - begin))
+    return statistics.median(times), min(times)
+
+
+def once(function):
+    begin = time.perf_counter()
+    function()
+    return (1e3 * (time.perf_counter() - begin),) * 2
+
+
+def jax_program(objective):
+    """The loss of run-3 as one JAX function of the weights: streams (keys, ticks) by layer, one link a tick."""
+    places = {str(link): i for i, link in enumerate(objective.machine.links)}
+    keys = sorted(set(objective.task.strings[0]))
+    chars, numbers = np.zeros((2, len(keys), TICKS)), np.zeros((1, TICKS))
+    for tick in range(0, TICKS, 10):
+        text = objective.task.strings[0]
+        chars[0, keys.index(text[min(tick // 10, len(text) - 1)]), tick] = 1.0
+    chars[1, keys.index(".")] = 1.0
+    numbers[0] = 1.0
+    streams, scalars = ["input.char", "eos.char"], ["const_1.const_1"]
+    layers = []
+    for layer in range(1, LAYERS + 1):
+
+        def rows(field, layer=layer):
+            return [f"{field.split('.')[0]}-{layer}-{copy}.{field.split('.')[1]}" for copy in range(1, COPIES + 1)]
+
+        wide = [row for field in ("accum.dict-2", "norm.dict", "dot.dict-1", "dot.dict-2") for row in rows(field)]
+        narrow = [row for field in ("compare.dict-1", "compare.dict-2") for row in rows(field)]
+        accums = rows("accum.dict")
+        layers.append((
+            np.array([[places[f"{row} <- {source}"] for source in streams] for row in wide]),
+            np.array([[places[f"{row} <- {source}"] for source in scalars] for row in wide + narrow]),
+            np.array([[places[f"{row} <- {source}"] for source in streams[2:]] for row in wide + narrow], int)
+            .reshape(len(wide + narrow), -1),
+        ))  # fmt: skip
+        streams += accums
+        scalars += [*rows("norm.norm"), *rows("dot.dot"), *rows("compare.true"), *rows("compare.false")]
+    sides = ("output.dict-1", "output.dict-2")
+    last = np.array([[places[f"{side} <- {source}"] for source in scalars] for side in sides])
+    last_accums = np.array([[places[f"{side} <- {source}"] for source in streams[2:]] for side in sides])
+    target = objective.task.targets[0].T
+
+    def shift(x):
+        return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 0)])[..., :-1]
+
+    def loss(w):
+        c, n, own = jnp.asarray(chars, w.dtype), jnp.asarray(numbers, w.dtype), jnp.zeros((0, TICKS), w.dtype)
+        for to_chars, to_numbers, to_own in layers:
+            y = jnp.einsum("rs,skt->rkt", w[to_chars], shift(c))
+            z = w[to_numbers] @ shift(n) + (w[to_own] @ shift(own) if len(own) else 0.0)
+            accum, accum_number = jnp.cumsum(y[0:2], -1), jnp.cumsum(z[0:2], -1)
+            norm = jnp.maximum(jnp.abs(y[2:4]).max(1), jnp.abs(z[2:4]))
+            dot = jnp.clip((y[4:6] * y[6:8]).sum(1) + z[4:6] * z[6:8], -4.0, 4.0)
+            difference = z[8:10] - z[10:12]
+            c, own = jnp.concatenate([c, accum]), jnp.concatenate([own, accum_number])
+            n = jnp.concatenate([n, norm, dot, jnp.maximum(difference, 0), jnp.maximum(-difference, 0)])
+        answers = w[last] @ shift(n) + w[last_accums] @ shift(own)
+        return jnp.sum((answers - jnp.asarray(target, w.dtype)) ** 2) + objective.l1 * jnp.sum(jnp.abs(w))
+
+    return loss
+
+
+def flat_rows(rows, objective, single):
+    weights, many = objective.weights, np.repeat(objective.weights[None], 32, axis=0)
+    rows["flat float64, value"] = timed(lambda: objective.loss(weights))
+    rows["flat float64, gradient"] = timed(lambda: objective.value_and_grad(weights))
+    rows["flat float32, value"] = timed(lambda: single.loss(weights))
+    rows["flat float32, gradient"] = timed(lambda: single.value_and_grad(weights))
+    rows["32 gradients, one by one"] = timed(lambda: [objective.value_and_grad(w) for w in many], 2.0)
+    rows["32 gradients, one batch"] = timed(lambda: objective.value_and_grad(many), 2.0)
+
+
+def interpreter_rows(rows, objective):
+    machine, target = objective.machine, objective.task.targets[0]
+
+    def loss(matrix):
+        return anp.sum((dmm.answers(machine, "test string.", TICKS, weights=matrix) - target) ** 2)
+
+    rows["interpreter, value"] = once(lambda: loss(machine.weights))
+    rows["interpreter, gradient"] = once(lambda: grad(loss)(machine.weights))
+
+
+def jax_rows(rows, objective):
+    for dtype in ("float64", "float32"):
+        weights = jnp.asarray(objective.weights, dtype)
+        function = jax.jit(jax.value_and_grad(jax_program(objective)))
+        rows[f"JAX {dtype}, first call (compiles)"] = once(lambda f=function, w=weights: jax.block_until_ready(f(w)))
+        rows[f"JAX {dtype}, gradient"] = timed(lambda f=function, w=weights: jax.block_until_ready(f(w)))
+        theirs, ours = function(weights), objective.value_and_grad(objective.weights)
+        assert np.allclose(theirs[0], ours[0], rtol=1e-4), "the JAX program computes something else"
+        assert np.allclose(theirs[1], ours[1], rtol=1e-2, atol=0.05), "the JAX program has another gradient"
+
+
+def recurrent_rows(rows):
+    for ticks in (35, 140):
+        machine = dmm.initialize(dmm.recurrent(copies=5), scale=0.2)
+        objective = dmm.Objective(machine, dmm.Task(["test string."], ticks=ticks))
+        weights = objective.weights
+        name = f"recurrent, 20,306 links x {ticks} ticks, gradient"
+        rows[name] = timed(lambda o=objective, w=weights: o.value_and_grad(w))
+
+
+def report(rows):
+    print(f"{'':48}{'median ms':>12}{'least ms':>12}")
+    for name, (median, least) in rows.items():
+        print(f"{name:48}{median:12.3f}{least:12.3f}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{'peak memory of this whole benchmark, MiB':48}{peak:12.0f}\n")
+    gradient, value = rows["flat float64, gradient"][0], rows["flat float64, value"][0]
+    ratio = rows["32 gradients, one batch"][0] / rows["32 gradients, one by one"][0]
+    aims = [
+        ("gradient, ms", gradient, "<=", 1.0),
+        ("gradient / value", gradient / value, "<=", 3.0),
+        ("interpreter / flat, gradient", rows["interpreter, gradient"][0] / gradient, ">=", 300.0),
+        ("batch of 32 / 32 singles", ratio, "<=", 0.7),
+        ("recurrent x 35 ticks, ms", rows["recurrent, 20,306 links x 35 ticks, gradient"][0], "<=", 40.0),
+    ]
+    for name, measured, relation, aim in aims:
+        met = measured <= aim if relation == "<=" else measured >= aim
+        print(f"{name:34}{measured:10.2f}   aim {relation} {aim:g}   {'met' if met else 'MISSED'}")
+
+
+def main():
+    jax.config.update("jax_enable_x64", True)
+    machine = dmm.initialize(dmm.feedforward(LAYERS, COPIES), scale=0.01, seed=123)
+    task = dmm.Task(["test string."], ticks=TICKS)
+    objective, single = (dmm.Objective(machine, task, l1=0.001, dtype=dtype) for dtype in (np.float64, np.float32))
+    rows = {}
+    flat_rows(rows, objective, single)
+    jax_rows(rows, objective)
+    interpreter_rows(rows, objective)
+    recurrent_rows(rows)
+    print(f"Python {sys.version.split()[0]}, NumPy {np.__version__}, JAX {jax.__version__}, one thread\n")
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()

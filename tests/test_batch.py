@@ -1,0 +1,372 @@
+"""Reruns: what is refused before anything runs, and what a run leaves behind."""
+
+import json
+import sys
+from pathlib import Path
+
+import nbformat.sign
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from dmmlab import batch
+from dmmlab.__main__ import describe_notebooks, main
+from dmmlab.batch import check_parameters, find_notebooks, run_notebooks
+from dmmlab.files import DMMError
+
+PARAMETERS = """\
+steps: int = 25  # Adam steps
+rate: float = 1e-2
+quiet: bool = False
+label: str = "#red"
+sizes: list[int] = [
+    1, 2,
+]
+seed: int | None = None
+note: str | None = None
+plain = 3
+free = 2 * 3
+"""
+
+
+def parameters_cell(source=PARAMETERS):
+    return new_code_cell(source, metadata={"tags": ["parameters"]})
+
+
+def write_notebook(root, name, *cells, **metadata):
+    cells = [new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    path = root / "notebooks" / name
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = tmp_path / "pro{ject}"
+    root.mkdir()
+    (root / "pyproject.toml").touch()
+    for name in ("DATA", "CONFIG", "RUNTIME"):
+        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "to be restored")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    write_notebook(root, "02-fit.ipynb", parameters_cell())
+    write_notebook(root, "05-plot.ipynb", parameters_cell("rate: float = 1.0"))
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Notebooks 'run' without a kernel; the list holds what would have been run."""
+    runs = []
+
+    def execute(path, values):
+        runs.append((path.name, values))
+        return batch.read_notebook(path), {}
+
+    monkeypatch.setattr(batch, "_execute", execute)
+    return runs
+
+
+def test_notebooks_are_found_in_the_order_of_their_numbers(project):
+    for name in ("01-first.ipynb", "draft.ipynb", "1-x.ipynb", "10-last.ipynb"):
+        write_notebook(project, name)
+    expected = ["01-first.ipynb", "02-fit.ipynb", "05-plot.ipynb", "10-last.ipynb"]
+    assert [path.name for path in find_notebooks()] == expected
+
+
+def test_a_folder_without_notebooks_is_refused(tmp_path):
+    with pytest.raises(DMMError, match="no notebook named NN-title.ipynb"):
+        find_notebooks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("steps", "100", 100),
+        ("steps", 7, 7),
+        ("steps", "-1", -1),
+        ("rate", "1e-3", 0.001),
+        ("rate", ".5", 0.5),
+        ("rate", 1, 1),
+        ("rate", np.float64(0.5), 0.5),
+        ("quiet", "true", True),
+        ("label", "5", "5"),
+        ("label", "null", "null"),
+        ("label", '"quoted"', '"quoted"'),
+        ("sizes", "[1, 2]", [1, 2]),
+        ("sizes", [], []),
+        ("seed", "null", None),
+        ("seed", None, None),
+        ("seed", "3", 3),
+        ("note", "null", None),
+        ("note", "text", "text"),
+        ("plain", "4", 4),
+        ("free", "[1]", [1]),
+        ("free", "word", "word"),
+    ],
+)
+def test_a_value_is_read_as_the_annotated_type(project, name, given, expected):
+    value = check_parameters("notebooks/02-fit.ipynb", {name: given})[name]
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("steps", "many"),
+        ("steps", "1.5"),
+        ("steps", True),
+        ("steps", None),
+        ("steps", np.int64(3)),
+        ("rate", "nan"),
+        ("rate", float("inf")),
+        ("rate", "1e999"),
+        ("quiet", "1"),
+        ("quiet", 0),
+        ("label", 5),
+        ("sizes", "1 2"),
+        ("sizes", (1, 2)),
+        ("sizes", '["1"]'),
+        ("sizes", [1.5]),
+        ("seed", "none of it"),
+        ("plain", "word"),
+        ("free", {1: 2}),
+        ("free", {1, 2}),
+        ("free", Path("here")),
+        ("free", [float("nan")]),
+    ],
+)
+def test_a_value_of_another_type_is_refused(project, name, given):
+    with pytest.raises(DMMError, match=f"parameter {name}: .* does not read as"):
+        check_parameters("notebooks/02-fit.ipynb", {name: given})
+
+
+def test_the_refusal_names_parameter_type_and_value(project):
+    message = "parameter seed: 'many' does not read as int | None; write it as JSON"
+    with pytest.raises(DMMError) as caught:
+        check_parameters("notebooks/02-fit.ipynb", {"seed": "many"})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["stepz", 3])
+def test_an_unknown_parameter_is_refused(project, stub, name):
+    with pytest.raises(DMMError, match=f"no parameter {name}.*choose from steps, rate, quiet"):
+        run_notebooks(parameters={name: 1})
+    assert not stub
+    assert not (project / "data").exists()
+
+
+def test_a_close_name_is_suggested(project):
+    with pytest.raises(DMMError, match=r"\(did you mean steps\?\)"):
+        check_parameters("notebooks/02-fit.ipynb", {"stepz": 1})
+
+
+def test_a_parameter_goes_to_the_notebooks_that_have_it(project, stub):
+    run_notebooks(parameters={"steps": "3", "rate": "2"})
+    assert stub == [("02-fit.ipynb", {"steps": 3, "rate": 2}), ("05-plot.ipynb", {"rate": 2})]
+
+
+def test_a_notebook_without_parameters_is_refused_only_when_they_are_given(project, stub):
+    write_notebook(project, "06-text.ipynb", "1")
+    with pytest.raises(DMMError, match="06-text.ipynb: has no parameters"):
+        run_notebooks(parameters={"rate": 1.0})
+    assert not stub
+    assert len(run_notebooks()) == 3
+
+
+def test_a_parameters_cell_that_is_not_python_is_refused(project):
+    write_notebook(project, "06-magic.ipynb", parameters_cell("%matplotlib inline\nsteps: int = 1"))
+    with pytest.raises(DMMError, match="06-magic.ipynb: parameters cell: "):
+        check_parameters(project / "notebooks" / "06-magic.ipynb", {"steps": 1})
+
+
+@pytest.mark.parametrize("numbers", [["5", "02"], [2, 5], ["2", "2", "05"]])
+def test_numbers_choose_notebooks(project, stub, numbers):
+    write_notebook(project, "06-other.ipynb")
+    assert [entry["number"] for entry in run_notebooks(numbers)] == ["02", "05"]
+
+
+def test_an_unknown_number_is_refused(project, stub):
+    with pytest.raises(DMMError, match="no notebook has the number 07; choose from 02, 05"):
+        run_notebooks([2, 7])
+    assert not stub
+
+
+def test_a_damaged_notebook_is_refused_before_anything_runs(project, stub):
+    (project / "notebooks" / "06-merge.ipynb").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(DMMError, match="06-merge.ipynb: not a notebook"):
+        run_notebooks()
+    assert not stub
+    assert not (project / "data").exists()
+
+
+def test_two_runs_within_a_second_have_two_folders(project, stub, monkeypatch):
+    monkeypatch.setattr(batch.time, "strftime", lambda form: "20250101-000000")
+    folders = [Path(run_notebooks([2])[0]["output"]).parent.name for _ in range(3)]
+    assert folders == ["20250101-000000", "20250101-000000-2", "20250101-000000-3"]
+
+
+@pytest.mark.parametrize("output", ["notebooks", "pyproject.toml"])
+def test_an_output_folder_that_would_lose_files_is_refused(project, stub, output):
+    with pytest.raises(DMMError, match="choose another output folder"):
+        run_notebooks([2], output=output)
+    assert not stub
+
+
+def test_in_place_is_refused_with_parameters(project, stub):
+    with pytest.raises(DMMError, match="default parameters only"):
+        run_notebooks([2], {"steps": 3}, in_place=True)
+
+
+def test_a_notebook_edited_during_its_run_is_not_replaced(project, monkeypatch):
+    def edit(path, values):
+        executed = batch.read_notebook(path)
+        write_notebook(project, path.name, "edited = True")
+        return executed, {}
+
+    monkeypatch.setattr(batch, "_execute", edit)
+    (entry,) = run_notebooks([2], in_place=True)
+    assert entry["status"] == "failed"
+    assert "edited = True" in (project / "notebooks" / "02-fit.ipynb").read_text()
+
+
+def test_cleaning_keeps_only_what_lasts():
+    cell = new_code_cell("1", execution_count=1, metadata={"tags": ["keep"], "execution": {}, "papermill": {}})
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "bar"}
+    cell.outputs = [
+        new_output("stream", name="stdout", text="kept"),
+        new_output("stream", name="stderr", text="100%"),
+        new_output("display_data", data=widget),
+        new_output("execute_result", data={"text/plain": "1"}, execution_count=1),
+    ]
+    bare = new_markdown_cell("text", metadata={"tags": [], "papermill": {}})
+    metadata = {"papermill": {}, "widgets": {}, "language_info": {"name": "python", "version": "3"}, "title": "T"}
+    notebook = batch._clean(new_notebook(cells=[cell, bare], metadata=metadata), 1.5)
+    assert [output.output_type for output in notebook.cells[0].outputs] == ["stream", "execute_result"]
+    assert [cell.metadata for cell in notebook.cells] == [{"tags": ["keep"]}, {}]
+    assert set(notebook.metadata) == {"dmmlab", "kernelspec", "language_info", "title"}
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert notebook.metadata.dmmlab == {"seconds": 1.5}
+
+
+def test_a_run_keeps_done_and_failed_notebooks(project, monkeypatch, capsys):
+    # A `python3` that was registered elsewhere must not win over the Python that runs dmmlab.
+    foreign = project.parent / "jupyter" / "kernels" / "python3" / "kernel.json"
+    monkeypatch.setenv("JUPYTER_PATH", str(foreign.parents[2]))
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text(json.dumps({"argv": ["false"], "display_name": "other", "language": "python"}))
+    told = "import os, sys\nprint(sys.executable, *map(os.getenv, ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS')))"
+    write_notebook(project, "02-fit.ipynb", parameters_cell("steps: int = 25"), told, "print(steps)")
+    write_notebook(project, "03-wrong.ipynb", parameters_cell("steps: int = 25"), "1", "1 / 0", "2")
+    die = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    write_notebook(project, "05-plot.ipynb", parameters_cell("steps: int = 25"), die)
+    assert main(["run", "-p", "steps", "3"]) == 1
+
+    (folder,) = (project / "data" / "runs").iterdir()
+    names = ["02-fit.ipynb", "03-wrong.failed.ipynb", "05-plot.failed.ipynb", "summary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [entry["status"] for entry in summary] == ["done", "failed", "failed"]
+    assert [entry.get("error") for entry in summary] == [None, "ZeroDivisionError", "DeadKernelError"]
+    assert [entry.get("cell") for entry in summary] == [None, 4, 3]  # the injected parameters are cell 2
+    assert {entry["parameters"]["steps"] for entry in summary} == {3}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [
+        "03-wrong.ipynb, cell 4: ZeroDivisionError: division by zero",
+        "05-plot.ipynb, cell 3: DeadKernelError: Kernel died",
+    ]
+    done, wrong, dead = (nbformat.read(folder / name, as_version=4) for name in names[:3])
+    assert [cell.outputs[0].text for cell in done.cells[2:]] == [f"{sys.executable} 1 2\n", "3\n"]
+    for notebook, name in ((wrong, "ZeroDivisionError"), (dead, "DeadKernelError")):
+        errors = [output for cell in notebook.cells for output in cell.get("outputs", ()) if "ename" in output]
+        assert [error.ename for error in errors] == [name]
+    notary = nbformat.sign.NotebookNotary()
+    assert notary.check_signature(done)
+    notary.store.close()
+
+
+def test_in_place_twice_changes_nothing_but_the_duration(project):
+    source = "import sys\nprint('bar', file=sys.stderr)\nprint('kept')\n7"
+    path = write_notebook(project, "02-fit.ipynb", parameters_cell("steps: int = 25"), source, "", "8", kept=1)
+    before = nbformat.read(path, as_version=4)
+    texts = []
+    for _ in range(2):
+        assert run_notebooks([2], in_place=True)[0]["status"] == "done"
+        after = nbformat.read(path, as_version=4)
+        assert after.metadata.pop("dmmlab")["seconds"] > 0
+        texts.append(nbformat.writes(after))
+    assert texts[0] == texts[1]
+    assert [cell.id for cell in after.cells] == [cell.id for cell in before.cells]
+    assert [cell.execution_count for cell in after.cells] == [1, 2, None, 3]
+    assert [output.output_type for output in after.cells[1].outputs] == ["stream", "execute_result"]
+    assert after.cells[0].metadata == {"tags": ["parameters"]}
+    assert after.cells[1].metadata == {}
+    assert sorted(after.metadata) == ["kept", "kernelspec", "language_info"]
+
+
+def test_a_kernel_that_does_not_start_is_a_failure(project, monkeypatch):
+    monkeypatch.setattr("ipykernel.kernelspec.get_kernel_dict", lambda **_: {"argv": ["no-such-program"]})
+    (entry,) = run_notebooks([2])
+    assert (entry["status"], entry["cell"], entry["error"]) == ("failed", None, "FileNotFoundError")
+    kept = nbformat.read(entry["output"], as_version=4)
+    assert kept.cells[0].outputs[0].ename == "FileNotFoundError"
+
+
+def test_ctrl_c_reports_what_was_finished(project, monkeypatch, capsys):
+    def stop(path, values):
+        if path.name == "05-plot.ipynb":
+            raise KeyboardInterrupt
+        return batch.read_notebook(path), {}
+
+    monkeypatch.setattr(batch, "_execute", stop)
+    assert main(["run"]) == 130
+    assert "02-fit.ipynb  done" in capsys.readouterr().out
+    (summary,) = (project / "data" / "runs").glob("*/summary.json")
+    assert [entry["notebook"] for entry in json.loads(summary.read_text())] == ["02-fit.ipynb"]
+
+
+def test_a_refusal_is_one_line_and_exit_code_2(project, stub, capsys):
+    assert main(["run", "2", "-p", "rat", "1"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("dmmlab: the chosen notebooks: no parameter rat (did you mean rate?);")
+    assert captured.err.count("\n") == 1
+    assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("cells", "question"),
+    [
+        ([new_markdown_cell("# Title\n\n**Question.** Does it fit?\nMore.")], "Does it fit?"),
+        ([new_markdown_cell("text\n# Title"), new_markdown_cell("## Other")], "Title"),
+        (["# Code is no title"], "far away"),
+    ],
+)
+def test_the_list_gives_question_or_title(project, cells, question):
+    write_notebook(project, "07-far-away.ipynb", *cells)
+    assert describe_notebooks()[-1]["question"] == question
+
+
+def test_the_list_gives_defaults_and_the_newest_duration(project, capsys):
+    write_notebook(project, "07-kept.ipynb", dmmlab={"seconds": 4.25})
+    done = {"notebook": "02-fit.ipynb", "status": "done"}
+    failed = {"notebook": "02-fit.ipynb", "status": "failed", "seconds": 9}
+    runs = {"1": [{**done, "seconds": 1.0}], "2": [{**done, "seconds": 2.0}], "3": [failed], "4": {"other": 1}}
+    for name, summary in runs.items():
+        folder = project / "data" / "runs" / f"20250101-00000{name}"
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "summary.json").write_text("{")
+    table = describe_notebooks()
+    assert [row["seconds"] for row in table] == [2.0, None, 4.25]
+    assert table[0]["parameters"]["label"] == '"#red"'
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert "steps=25 rate=1e-2" in text
+    assert "sizes=[ 1, 2, ]" in text
+    assert text.splitlines()[-2].split()[-1] == "–"

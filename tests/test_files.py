@@ -1,0 +1,209 @@
+"""Files: written whole or not at all, read strictly, found from anywhere in the project."""
+
+import errno
+import json
+import os
+
+import pytest
+from conftest import refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmmlab import files
+from dmmlab.files import DMMError, parse_json, project_root, read_json, write_json, write_whole
+
+# ---- writing ----
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    path = tmp_path / "new" / "folders" / "file.json"
+    content = {"a": [1, 2.5, None, "é\n"], "b": {"c": True}}
+    assert write_json(path, content) == path
+    assert read_json(path) == content
+    assert path.read_bytes().endswith(b"\n")
+    assert [each.name for each in path.parent.iterdir()] == ["file.json"]
+
+
+def test_text_and_bytes_are_written_as_they_are(tmp_path):
+    assert write_whole(tmp_path / "text", "é\r\n").read_bytes() == b"\xc3\xa9\r\n"
+    assert write_whole(str(tmp_path / "bytes"), b"\x00\xff").read_bytes() == b"\x00\xff"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0, 0o666)])
+def test_permissions_follow_the_umask(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        path = write_whole(tmp_path / "file", "text")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
+
+
+@pytest.fixture
+def old_file(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old")
+    return path
+
+
+def is_untouched(path):
+    return path.read_text() == "old" and list(path.parent.iterdir()) == [path]
+
+
+def fail(error):
+    def failing(*arguments, **options):
+        raise error
+
+    return failing
+
+
+def test_a_rename_that_fails_leaves_the_old_file_alone(old_file, monkeypatch):
+    monkeypatch.setattr(files.os, "replace", fail(OSError(errno.EACCES, "Permission denied")))
+    with refused("Permission denied", start=old_file):
+        write_whole(old_file, "new")
+    assert is_untouched(old_file)
+
+
+def test_a_disk_that_fills_midway_leaves_the_old_file_alone(old_file, monkeypatch):
+    real = os.fdopen
+
+    class FullDisk:
+        def __init__(self, *arguments):
+            self.file = real(*arguments)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, data):
+            self.file.write(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fdopen", FullDisk)
+    with refused("No space left", start=old_file):
+        write_whole(old_file, "a long new text")
+    assert is_untouched(old_file)
+
+
+def test_an_interrupt_midway_leaves_no_temporary_file(old_file, monkeypatch):
+    monkeypatch.setattr(files.os, "replace", fail(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(old_file, "new")
+    assert is_untouched(old_file)
+
+
+def test_a_folder_that_is_a_file_is_refused(old_file):
+    with refused(start=old_file / "deeper.json"):
+        write_whole(old_file / "deeper.json", "new")
+    with refused(start=old_file / "much" / "deeper.json"):
+        write_whole(old_file / "much" / "deeper.json", "new")
+    assert is_untouched(old_file)
+
+
+def test_a_folder_is_not_overwritten(tmp_path):
+    with refused(start=tmp_path):
+        write_whole(tmp_path, "new")
+    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}*"))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_not_written(old_file, bad):
+    with refused("not finite", start=old_file):
+        write_json(old_file, {"a": [1.0, bad]})
+    assert is_untouched(old_file)
+
+
+def test_text_that_utf8_cannot_hold_is_not_written(old_file):
+    with refused(start=old_file):
+        write_json(old_file, {"\ud800": 1})
+    assert is_untouched(old_file)
+
+
+def test_a_path_with_a_null_character_is_refused(tmp_path):
+    with refused():
+        write_whole(tmp_path / "a\0b", "text")
+    with refused():
+        read_json(tmp_path / "a\0b")
+
+
+# ---- reading ----
+
+BAD_FILES = {
+    "not json": b"{'a': 1}",
+    "empty": b"",
+    "cut off": b'{"a": 1',
+    "two values": b"1 2",
+    "not utf-8": b'{"\xff": 1}',
+    "utf-16": '{"a": 1}'.encode("utf-16"),
+    "nan": b'{"a": NaN}',
+    "infinity": b"[-Infinity]",
+    "too large a number": b'{"a": [1e999]}',
+    "too large a negative number": b"-1e999",
+    "a number of 5000 digits": b"1" * 5000,
+    "a key twice": b'{"a": 1, "b": {"c": 1, "c": 1}}',
+    "too deep a list": b"[" * 100_000,
+    "too deep a dict": b'{"a":' * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_json_is_refused_by_its_path(tmp_path, name):
+    path = tmp_path / "bad.json"
+    path.write_bytes(BAD_FILES[name])
+    with refused(start=f"{path}: "):
+        read_json(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused_by_their_path(tmp_path):
+    with refused("matrix file", start=tmp_path / "none.json"):
+        read_json(tmp_path / "none.json", "matrix file")
+    with refused("matrix file", start=tmp_path):
+        read_json(str(tmp_path), "matrix file")
+
+
+def test_a_key_that_appears_twice_is_named():
+    with refused("'twin'"):
+        parse_json('{"a": [{"twin": 1, "b": 2, "twin": 1}]}')
+
+
+def test_a_key_with_a_line_break_is_refused_in_one_line():
+    with refused():
+        parse_json('{"a\\nb": 1, "a\\nb": 2}')
+
+
+@given(st.text(max_size=20) | st.binary(max_size=20).map(lambda data: data.decode("latin-1")))
+def test_any_text_is_json_or_refused(text):
+    try:
+        value = parse_json(text)
+    except DMMError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+# ---- the project ----
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "project" / "notebooks" / "deep").mkdir(parents=True)
+    (tmp_path / "project" / "pyproject.toml").touch()
+    return tmp_path / "project"
+
+
+@pytest.mark.parametrize("folder", ["", "notebooks", "notebooks/deep"])
+def test_the_project_is_found_from_its_folders(project, monkeypatch, folder):
+    monkeypatch.chdir(project / folder)
+    assert project_root() == project
+
+
+def test_elsewhere_the_current_folder_is_the_project(project, monkeypatch):
+    monkeypatch.chdir(project.parent)
+    assert project_root() == project.parent
+    (project / "pyproject.toml").unlink()
+    monkeypatch.chdir(project / "notebooks")
+    assert project_root() == project / "notebooks"

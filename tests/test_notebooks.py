@@ -1,0 +1,80 @@
+"""The notebooks: committed as the house wants them, and running clean, also with other parameters."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "03": {"steps": 3}, "05": {"steps": 20}}
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # papermill, jupyter_client and their kin
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+def named(path):
+    return path.stem
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_is_committed_executed_from_top_to_bottom(path):
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert outputs
+    assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_tells_before_it_computes(path):
+    notebook = nbformat.read(path, as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for heading in (rf"# {path.stem[:2]} · ", "**Question.**", "**What the journal did.**"):
+        assert heading in text
+    for heading in ("Parameters", "Check", "What we learned"):
+        assert re.search(rf"^## {heading}", text, re.MULTILINE)
+    lines = [[line for line in cell.source.splitlines() if line.strip()] for cell in code_cells(path)]
+    assert max(map(len, lines)) <= 15
+    assert len(text.split()) >= 4 * sum(map(len, lines))
+    assert any(line.lstrip().startswith("assert") for cell in lines for line in cell)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_has_typed_and_commented_parameters(path):
+    (cell,) = (cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", []))
+    for line in cell.source.splitlines():
+        assert re.fullmatch(r"\w+: \w+ = .+  # .+", line), line
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_holds_no_paths_of_a_machine(path):
+    assert str(ROOT.parent) + "/" not in path.read_text()
+    assert not re.search(r"/(home|root|Users)/", path.read_text())
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_runs_with_other_parameters_under_plain_papermill(path, tmp_path, monkeypatch):
+    # A project of its own, so that the test leaves the real figures and results alone.
+    for name in ("notebooks", "data/journal"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text("")
+    for table in (ROOT / "data/journal").iterdir():
+        (tmp_path / "data/journal" / table.name).write_bytes(table.read_bytes())
+    parameters, number = SMALL[path.stem[:2]], path.stem[:2]
+    out = tmp_path / "notebooks" / path.name
+    papermill.execute_notebook(
+        path, out, parameters, kernel_name="python3", cwd=tmp_path / "notebooks", progress_bar=False
+    )
+    json.loads((tmp_path / f"data/results/{path.stem}.json").read_text())
+    assert number == "01" or list((tmp_path / "figures").glob(f"{number}-*.pdf"))

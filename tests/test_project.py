@@ -1,0 +1,66 @@
+"""The project as a whole: dependencies declared once, no dangerous calls, public names documented."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import dmmlab as dmm
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "dmmlab").glob("*.py"))
+CONDA_NAMES = {"graphviz": "python-graphviz"}
+ROOMS = [
+    *("files", "trees", "vvalues", "neurons", "machines", "engine", "arrays", "layout", "plans", "flat"),
+    *("julia", "tasks", "training", "drawing", "batch", "__main__"),
+]
+
+
+def test_conda_and_pip_users_get_the_same_versions():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [Requirement(line) for line in (*project["dependencies"], *extras["test"], *extras["lint"])]
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    lines = [line for line in environment["dependencies"] if isinstance(line, str)]
+    given = {line.split()[0]: "".join(line.split()[1:]) for line in lines}
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert given.pop("python") == project["requires-python"]
+    assert {"pip", "graphviz"} <= given.keys()
+    for extra in ("pip", "graphviz"):
+        given.pop(extra)
+    bounds = {CONDA_NAMES.get(each.name, each.name): str(each.specifier) for each in wanted if not each.marker}
+    assert given == bounds
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_no_pickle_no_eval(path):
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(ast.parse(path.read_text()))}
+    assert not names & {"eval", "exec", "pickle", "marshal", "shelve"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_no_module_imports_a_later_room(path):
+    if path.stem == "__init__":
+        return
+    imported = set(re.findall(r"^from dmmlab\.(\w+) import", path.read_text(), re.MULTILINE))
+    imported |= set(re.findall(r"^from dmmlab import (\w+)", path.read_text(), re.MULTILINE))
+    later = [name for name in imported if ROOMS.index(name) >= ROOMS.index(path.stem)]
+    assert not later
+
+
+def test_every_public_name_is_documented_and_typed():
+    for name in dmm.__all__:
+        value = getattr(dmm, name)
+        assert inspect.getdoc(value), name
+        if inspect.isfunction(value):
+            hints = inspect.signature(getattr(value, "fun", value))  # autograd wraps its primitives
+            assert hints.return_annotation is not inspect.Signature.empty, name
