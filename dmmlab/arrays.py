@@ -48,6 +48,11 @@ class Program:
         self.forward: list[Callable[[], object]] = []
         self.backward: list[Callable[[], object]] = []
         self._pulls: list[Callable[[], None]] = []
+        self._scratch: dict[tuple, Array] = {}
+
+    def scratch(self, like: Array, use: str = "") -> Array:
+        """An array of that shape for values that are used up at once: the fewer arrays, the more stay in the cache."""
+        return self._scratch.setdefault((like.shape, use), np.empty_like(like))
 
     def do(self, function: Callable, *arguments: object, **options: object) -> None:
         """Add an instruction to the forward program."""
@@ -77,7 +82,7 @@ class Program:
             node.begun = True
             self.undo(function, *arguments, node.gradient)
         else:
-            extra = np.empty_like(node.gradient)
+            extra = self.scratch(node.gradient)
             self.undo(function, *arguments, extra)
             self.undo(np.add, node.gradient, extra, node.gradient)
 
@@ -97,7 +102,7 @@ class Program:
         return out
 
     def inner(self, a: Node, b: Node) -> Node:
-        out, product = self._numbers(a), np.empty_like(a.value)
+        out, product = self._numbers(a), self.scratch(a.value)
         self.do(np.multiply, a.value, b.value, product)
         self.do(np.add.reduce, product, axis=KEYS, out=out.value)
 
@@ -116,7 +121,11 @@ class Program:
 
         def pull() -> None:
             # At a tie every tied leaf gets its share: the sign of the leaf where it is tied, over their count.
-            tied, signs, share = np.empty_like(sizes), np.empty_like(sizes), np.empty_like(out.value)
+            tied, signs, share = (
+                self.scratch(sizes, "tied"),
+                self.scratch(sizes, "signs"),
+                self.scratch(out.value, "share"),
+            )
             self.undo(np.equal, sizes, np.expand_dims(out.value, KEYS), tied)
             self.undo(np.add.reduce, tied, axis=KEYS, out=share)
             self.undo(np.divide, out.gradient, share, share)
@@ -152,18 +161,18 @@ class Program:
         return out
 
     def relu(self, a: Node) -> Node:
-        out, live = self._numbers(a), np.empty_like(a.value)
+        out, live = self._numbers(a), self.scratch(a.value, "live")
         self.do(np.maximum, a.value, 0.0, out=out.value)
 
         def pull() -> None:
-            self.undo(np.greater, a.value, 0.0, live)
+            self.undo(np.heaviside, a.value, 0.0, live)
             self.give(a, np.multiply, out.gradient, live)
 
         self.later(pull)
         return out
 
     def clip(self, a: Node, bound: float) -> Node:
-        out, free = self._numbers(a), np.empty_like(a.value)
+        out, free = self._numbers(a), self.scratch(a.value, "live")
         self.do(np.minimum, a.value, bound, out=out.value)
         self.do(np.maximum, out.value, -bound, out=out.value)
 

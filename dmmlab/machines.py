@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -78,8 +78,15 @@ class Machine:
         kept = {"weights": weights, "fixed": fixed, "links": links, "silent_fields": tuple(self.silent_fields)}
         for key, value in {**kept, "neurons": MappingProxyType(dict(self.neurons))}.items():
             object.__setattr__(self, key, value)
-        for link in (*links, *(Link(*path) for path, _ in fixed.leaves())):
+        held = [Link(*path) for path, _ in fixed.leaves()]
+        for link in (*links, *held):
             self._check(link)
+        for link in set(links).intersection(held):
+            raise DMMError(f"{link}: this link is both trainable and fixed; keep one")
+
+    def __reduce__(self) -> tuple:
+        # Workers get machines as copies; a read-only view of a dict cannot be copied as it is.
+        return Machine, (dict(self.neurons), *(getattr(self, each.name) for each in fields(self)[1:]))
 
     def _check(self, link: Link) -> None:
         for neuron, name, role in ((link[0], link[1], "input"), (link[2], link[3], "output")):
@@ -101,6 +108,8 @@ class Machine:
         if link in self.links or link in [Link(*path) for path, _ in self.fixed.leaves()]:
             raise DMMError(f"{link}: this link exists already; change its weight with with_weights")
         leaf = check_matrix({link[0]: {link[1]: {link[2]: {link[3]: weight}}}}, "weight")
+        if fixed and not leaf:
+            raise DMMError(f"{link}: a fixed link of weight 0 carries nothing; leave it out")
         if fixed:
             return replace(self, fixed=self.fixed + leaf)
         return replace(self, weights=self.weights + leaf, links=(*self.links, link))
@@ -121,7 +130,10 @@ class Machine:
 
     def with_vector(self, vector: np.ndarray) -> Machine:
         """The same machine and links with the weights of an array of shape (links,), in link order."""
-        vector = np.asarray(vector, dtype=float)
+        try:
+            vector = np.asarray(vector, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise DMMError(f"weights are no array of numbers ({error}); give one a link") from None
         if vector.shape != (len(self.links),):
             raise DMMError(f"weights have shape {vector.shape}; this machine has {len(self.links)} links")
         return replace(self, weights=from_leaves(zip(self.links, vector.tolist(), strict=True)))

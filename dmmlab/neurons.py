@@ -89,7 +89,7 @@ def kind(
 
 def find_kind(name: str) -> Kind:
     """The registered kind of that name. Raises DMMError for a name that is not known."""
-    if name not in KINDS:
+    if not isinstance(name, str) or name not in KINDS:
         raise DMMError(f"kind {name!r} is not known; the kinds are {', '.join(sorted(KINDS))}")
     return KINDS[name]
 

@@ -280,6 +280,19 @@ def test_a_machine_does_not_share_what_it_was_made_from():
     assert list(machine.silent_fields) == ["extra"]
 
 
+def test_a_machine_can_be_copied_to_a_worker():
+    machine = recurrent().link("output.dict-1", "timer.timer", 2.0)
+    twin = copy.deepcopy(machine)
+    assert twin == machine and twin.links == machine.links
+
+
+def test_a_link_is_not_both_trainable_and_fixed():
+    with refused("norm.dict <- accum.dict", "both"):
+        dataclasses.replace(DETECTOR, fixed=DETECTOR.fixed + {"norm": {"dict": {"accum": {"dict": 1.0}}}})
+    with refused("carries nothing"):
+        DETECTOR.link("dot.dict-2", "accum.dict", 0.0, fixed=True)
+
+
 def test_machines_are_equal_by_content():
     assert handcrafted_detector() == DETECTOR
     assert DETECTOR.with_vector(2 * DETECTOR.vector()) != DETECTOR
@@ -339,7 +352,9 @@ def test_a_weight_that_is_no_number_is_refused(weight):
         DETECTOR.with_weights({"norm": {"dict": {"eos": {"char": weight}}}})
 
 
-@pytest.mark.parametrize("vector", [np.ones(7), np.ones(9), np.ones((8, 1)), 1.0, [], np.full(8, np.nan)], ids=str)
+@pytest.mark.parametrize(
+    "vector", [np.ones(7), np.ones(9), np.ones((8, 1)), 1.0, [], ["a"] * 8, np.full(8, np.nan)], ids=str
+)
 def test_a_vector_that_does_not_fit_is_refused(vector):
     with refused():
         DETECTOR.with_vector(vector)

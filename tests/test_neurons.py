@@ -126,7 +126,10 @@ def test_a_kind_emits_what_it_declares_to_carry(name):
         if kind.outputs[field] == NUMBER:
             assert keys <= {":number"}
         if kind.outputs[field] == CHARS:
+            assert keys
             assert ":number" not in keys
+        if kind.outputs[field] == STREAM:
+            assert keys == {"a", "b", ":number"}
         if not kind.inputs:
             assert keys <= {*kind.characters, ":number"}
 
@@ -135,6 +138,18 @@ def test_a_kind_emits_what_it_declares_to_carry(name):
 def test_a_field_that_carries_a_number_ignores_characters(name):
     kind = find_kind(name)
     assert kind.up(fields_of(kind, {"a": 5.0}), OPS) == kind.up(fields_of(kind), OPS)
+
+
+@pytest.mark.parametrize("name", [name for name in DECLARED if KINDS[name].outputs])
+def test_a_field_that_carries_a_stream_heeds_characters_and_number(name):
+    kind = find_kind(name)
+    ops = TreeOps(dot_clip=1000.0)
+    for field in (field for field, what in kind.inputs.items() if what == STREAM):
+        for more in ({"a": 50.0}, 50.0):
+            fields = fields_of(kind)
+            before = kind.up(fields, ops)
+            fields[field] = fields[field] + more
+            assert kind.up(fields, ops) != before
 
 
 @pytest.mark.parametrize("name", [name for name in DECLARED if KINDS[name].memory])
