@@ -8,6 +8,7 @@ It computes what `dmmlab.engine` computes, for every machine whose streams are f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from dmmlab.layout import lay_out
 from dmmlab.machines import Machine
 from dmmlab.plans import Array, Compiled, Plan
 
-SPARE_PLANS = 4
-MEMBERS = 8  # machines in one plan: with more of them its arrays fall out of the processor's cache
+MEMBERS = 4  # machines in one plan: with more of them its arrays fall out of the processor's cache
+SPARE_PLANS = 8
 
 
 class Flat:
@@ -76,24 +77,37 @@ class Flat:
         `weights` may be traced by autograd; losses on top are ordinary autograd.numpy code. The gradient is of first
         order only: for higher derivatives use `dmmlab.engine.answers`.
         """
-        check_gradient(memory_gradient)
         if isbox(weights):
-            return _traced_answers(weights, self, memory_gradient == "truncated", [])
-        return self._run(np.asarray(weights, self.dtype), cut=False, keep=None)
+            return _traced_answers(weights, self, memory_gradient, [])
+        return self._run(weights, memory_gradient)[0]
 
-    def _run(self, weights: Array, cut: bool, keep: list | None) -> Array:
-        """The answers; `keep` receives the leases of the plans, whose arrays then hold what a gradient needs."""
+    def vjp(self, weights: Array, memory_gradient: str = "full") -> tuple[Array, Callable[[Array], Array]]:
+        """The answers, and the function that turns the gradient of something for them into that for the weights.
+
+        Shapes as for `answers`; both functions may be called as often as you like, in any order.
+        """
+        answers, leases = self._run(weights, memory_gradient)
+        return answers, partial(self._pull, leases, np.shape(weights))
+
+    def _run(self, weights: Array, memory_gradient: str) -> tuple[Array, list[_Lease]]:
+        """The answers, and the leases of the plans whose arrays now hold what a gradient needs."""
+        check_gradient(memory_gradient)
+        weights = np.asarray(weights, self.dtype)
         if weights.ndim not in (1, 2) or weights.shape[-1] != self.compiled.links:
             raise DMMError(f"weights have shape {weights.shape}; this machine has {self.compiled.links} links")
-        members = np.atleast_2d(weights)
+        members, leases = np.atleast_2d(weights), []
         answers = np.empty((len(members), *self.compiled.shape[::2], 2), self.dtype)
         for start in range(0, len(members), MEMBERS):
             some = members[start : start + MEMBERS]
-            lease = _Lease(self, len(some), cut)
-            answers[start : start + MEMBERS] = lease.plan.run(some)
-            if keep is not None:
-                keep.append(lease)
-        return answers[0] if weights.ndim == 1 else answers
+            leases.append(_Lease(self, len(some), memory_gradient == "truncated"))
+            answers[start : start + MEMBERS] = leases[-1].plan.run(some)
+        return answers[0] if weights.ndim == 1 else answers, leases
+
+    def _pull(self, leases: list[_Lease], shape: tuple, gradient: Array) -> Array:
+        members = gradient.reshape(-1, *gradient.shape[-3:])
+        starts = range(0, len(members), MEMBERS)
+        parts = [lease.plan.pull(members[i : i + MEMBERS]) for i, lease in zip(starts, leases, strict=True)]
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(shape)
 
 
 class _Lease:
@@ -112,19 +126,17 @@ class _Lease:
 
 
 @primitive
-def _traced_answers(weights: Array, flat: Flat, cut: bool, keep: list) -> Array:
-    return flat._run(np.asarray(weights, flat.dtype), cut, keep)
+def _traced_answers(weights: Array, flat: Flat, memory_gradient: str, keep: list) -> Array:
+    answers, pull = flat.vjp(weights, memory_gradient)
+    keep.append(pull)
+    return answers
 
 
-def _answers_vjp(ans: Array, weights: Array, flat: Flat, cut: bool, keep: list) -> Callable[[Array], Array]:
-    def pull(g: Array) -> Array:
-        if isbox(weights) or isbox(g):
+def _answers_vjp(ans: Array, weights: Array, flat: Flat, memory_gradient: str, keep: list) -> Callable[[Array], Array]:
+    def pull(gradient: Array) -> Array:
+        if isbox(weights) or isbox(gradient):
             raise DMMError("the flat engine has first derivatives only; use dmmlab.engine.answers for higher ones")
-        members, gradient = g.reshape(-1, *g.shape[-3:]), np.empty(weights.shape, flat.dtype)
-        for start, lease in zip(range(0, len(members), MEMBERS), keep, strict=True):
-            some = slice(start, start + MEMBERS)
-            np.atleast_2d(gradient)[some] = lease.plan.pull(members[some])
-        return gradient
+        return keep[0](gradient)
 
     return pull
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import autograd.numpy as np
 import numpy
-from autograd import make_vjp
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from dmmlab.engine import check_gradient
 from dmmlab.files import DMMError, read_json, write_json
+from dmmlab.flat import MEMBERS
 from dmmlab.machines import Machine
 from dmmlab.tasks import Task
 
@@ -53,10 +53,7 @@ class Objective:
 
     def data_loss(self, weights: Array) -> float | Array:
         """The data loss, without penalties. May be differentiated by autograd."""
-        return self._mean_square(self._errors(self._answers(weights)))
-
-    def _answers(self, weights: Array) -> Array:
-        return self.flat.answers(weights, self.memory_gradient)
+        return self._mean_square(self._errors(self.flat.answers(weights, self.memory_gradient)))
 
     def _errors(self, answers: Array) -> Array:
         return (answers - self._targets) * self._counted
@@ -80,14 +77,16 @@ class Objective:
 
     def data_value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
         """The data loss, and the gradient of the whole loss: what a step of training needs."""
-        weights = np.asarray(weights)
-        pull, answers = make_vjp(self._answers)(weights)
+        if numpy.ndim(weights) == 2 and len(weights) > MEMBERS:  # a few at a time, while they are in the cache
+            some = [self.data_value_and_grad(weights[i : i + MEMBERS]) for i in range(0, len(weights), MEMBERS)]
+            return tuple(numpy.concatenate(each) for each in zip(*some, strict=True))
+        answers, pull = self.flat.vjp(weights, self.memory_gradient)
         errors = self._errors(answers)
         gradient = pull(errors * (2.0 / len(self._targets)))
         if self.l1:
-            gradient += self.l1 * np.sign(weights)
+            gradient += self.l1 * numpy.sign(weights)
         if self.l2:
-            gradient += 2.0 * self.l2 * weights
+            gradient += 2.0 * self.l2 * numpy.asarray(weights)
         return self._mean_square(errors), gradient
 
     def identity(self) -> str:
