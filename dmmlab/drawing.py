@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
+from urllib.parse import quote
 
 import graphviz
 import matplotlib
@@ -28,6 +29,11 @@ from dmmlab.neurons import find_kind
 
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # widths in inches, at print size
 MANY, TEXTURE = 60, 150  # soft links: beyond the first a picture has no labels, beyond the second no ports
+SVG_URI = "data:image/svg+xml,"
+UNFOLD = (
+    'document.querySelectorAll("img.dmm-drawing").forEach(function (image) '
+    f'{{ image.outerHTML = decodeURIComponent(image.getAttribute("src").slice({len(SVG_URI)})); }});'
+)
 STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
 # Blue and vermilion stay apart in every kind of colour blindness; in grey print the dashes do it.
 POSITIVE, NEGATIVE, QUIET = "#0072B2", "#D55E00", "#888888"
@@ -74,8 +80,11 @@ class Drawing:
         return write_whole(path, texts[format]() if format in texts else layout(self.source, format))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        # Not image/svg+xml, which JupyterLab shows as <img>: no tooltips.
-        return {"text/html": f'<div class="dmm-drawing">{self.svg()}</div>', "text/plain": repr(self)}
+        # An <img> has no tooltips, but survives where HTML is not trusted (a fresh clone in JupyterLab, GitHub), which
+        # would leave an inline <svg> as a heap of words. Where scripts may run, it unfolds into the inline picture.
+        source = quote(self.svg(), safe=" !$'()*+,-./:;=?@_~")
+        image = f'<img class="dmm-drawing" alt="{html.escape(repr(self))}" src="{SVG_URI}{source}"/>'
+        return {"text/html": f"<div>{image}<script>{UNFOLD}</script></div>", "text/plain": repr(self)}
 
 
 def layout(source: str, format: str) -> bytes:

@@ -8,6 +8,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -285,9 +286,19 @@ def test_two_drawings_fit_on_one_page():
     picture = draw(dmm.handcrafted_detector())
     shown, _ = DisplayFormatter().format(picture)
     assert set(shown) == {"text/html", "text/plain"} and shown["text/plain"] == repr(picture)
-    page = ET.fromstring(f"<body>{shown['text/html'] * 2}</body>")
-    assert "max-width:100%;height:auto" in shown["text/html"] and "<?xml" not in shown["text/html"]
+    page = ET.fromstring(f"<body>{picture.svg() * 2}</body>")
+    assert "max-width:100%;height:auto" in picture.svg() and "<?xml" not in picture.svg()
     assert not [each for each in page.iter() if "id" in each.attrib]
+
+
+def test_an_untrusted_page_keeps_the_picture_and_a_trusted_one_unfolds_it():
+    picture = draw(dmm.handcrafted_detector())
+    shown = ET.fromstring(picture._repr_mimebundle_()["text/html"])
+    image, script = shown.find("img"), shown.find("script")
+    scheme, _, source = image.get("src").partition(",")
+    assert scheme == "data:image/svg+xml" and unquote(source) == picture.svg()
+    assert f"slice({len(scheme) + 1})" in script.text and "outerHTML" in script.text
+    assert 'xmlns="http://www.w3.org/2000/svg"' in picture.svg()  # without it no browser shows the image
 
 
 # ---- curves ----
