@@ -29,7 +29,8 @@ class _Algebra:
     __array_ufunc__ = None  # so that np.float64(2) * v comes here instead of making an array of objects
 
     def __getitem__(self, key: str) -> float | VValue:
-        return take(self, key)
+        found = branch(self, key)
+        return number(found) if key == NUMBER or type(getval(self)._tree.get(key)) is float else found
 
     def __add__(self, other: Any) -> VValue:
         return add(self, other)
@@ -207,13 +208,6 @@ def branch(v: VValue, key: str) -> VValue:
 
 
 @primitive
-def take(v: VValue, key: str) -> float | VValue:
-    """What `v[key]` gives: a float at the end of a path, else a V-value (zero where the path is missing)."""
-    found = v._tree.get(key, 0.0 if key == NUMBER else {})
-    return from_tree(found) if isinstance(found, dict) else found
-
-
-@primitive
 def assemble(keys: tuple[str, ...], *branches: VValue | float) -> VValue:
     """The V-value that has the given branches at the given keys."""
     raw = ((key, trees.collapse(trees.root(_raw(leaf)))) for key, leaf in zip(keys, branches, strict=True))
@@ -225,10 +219,6 @@ def _like(x: Any, g: VValue) -> VValue | float:
     return g if isinstance(getval(x), Mapping) else number(g)
 
 
-def _number_tree(g: float) -> VValue:
-    return assemble((NUMBER,), g)
-
-
 defvjp(add, lambda ans, a, b: lambda g: _like(a, g), lambda ans, a, b: lambda g: _like(b, g))
 defjvp(add, lambda g, ans, a, b: add(g, 0.0), lambda g, ans, a, b: add(g, 0.0))
 defvjp(scale, lambda ans, s, v: lambda g: inner(g, v), lambda ans, s, v: lambda g: _like(v, scale(s, g)))
@@ -237,27 +227,18 @@ defvjp(inner, lambda ans, a, b: lambda g: _like(a, scale(g, b)), lambda ans, a, 
 defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
 defvjp(max_norm, lambda ans, v: lambda g: _like(v, scale(g, _steepest(v))))
 defjvp(max_norm, lambda g, ans, v: inner(g, _steepest(v)))
-defvjp(number, lambda ans, v: lambda g: _like(v, _number_tree(g)))
+defvjp(number, lambda ans, v: lambda g: _like(v, assemble((NUMBER,), g)))
 defjvp(number, lambda g, ans, v: number(g))
 defvjp(branch, lambda ans, v, key: lambda g: assemble((key,), number(g) if key == NUMBER else g), None)
 defjvp(branch, lambda g, ans, v, key: branch(g, key))
-defvjp(take, lambda ans, v, key: lambda g: assemble((key,), g), None)
-defjvp(take, lambda g, ans, v, key: _like(ans, branch(g, key)))
 
 
-def _assemble_vjp(argnums: tuple[int, ...], ans: VValue, args: tuple, kwargs: dict) -> Any:
-    keys = args[0]
-    return lambda g: tuple(_like(args[i], branch(g, keys[i - 1])) for i in argnums)
-
-
-defvjp_argnums(assemble, _assemble_vjp)
-
-
-def _assemble_jvp(argnums: tuple[int, ...], tangents: tuple, ans: VValue, args: tuple, kwargs: dict) -> VValue:
-    return assemble(tuple(args[0][i - 1] for i in argnums), *tangents)
-
-
-defjvp_argnums(assemble, _assemble_jvp)
+defvjp_argnums(
+    assemble, lambda argnums, ans, args, _: lambda g: tuple(_like(args[i], branch(g, args[0][i - 1])) for i in argnums)
+)
+defjvp_argnums(
+    assemble, lambda argnums, tangents, *rest: assemble(tuple(rest[1][0][i - 1] for i in argnums), *tangents)
+)
 
 
 class VValueBox(_Algebra, ArrayBox):
@@ -294,13 +275,13 @@ class VValueBox(_Algebra, ArrayBox):
 class VValueSpace(VSpace):
     """The space of all V-values for autograd. It has no fixed dimension: all V-values live in the same one.
 
-    Bases and random vectors are drawn over the paths of the value it was made for.
+    Ones and random vectors are drawn over the paths of the value it was made for.
     """
 
-    __slots__ = ("paths",)
+    __slots__ = ("value",)
 
     def __init__(self, value: VValue) -> None:
-        self.paths = [path for path, _ in value.leaves()]
+        self.value = value
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -309,19 +290,16 @@ class VValueSpace(VSpace):
 
     @property
     def size(self) -> int:
-        return len(self.paths)
+        return sum(1 for _ in self.value.leaves())
 
     def zeros(self) -> VValue:
         return VValue()
 
     def ones(self) -> VValue:
-        return from_leaves((path, 1.0) for path in self.paths)
-
-    def standard_basis(self) -> Iterator[VValue]:
-        return (from_leaves([(path, 1.0)]) for path in self.paths)
+        return from_leaves((path, 1.0) for path, _ in self.value.leaves())
 
     def randn(self) -> VValue:
-        return from_leaves((path, np.random.randn()) for path in self.paths)
+        return from_leaves((path, np.random.randn()) for path, _ in self.value.leaves())
 
     def _add(self, x: VValue, y: VValue) -> VValue:
         return from_tree(trees.add(x._tree, y._tree))
