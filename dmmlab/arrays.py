@@ -206,22 +206,21 @@ class Program:
             chars[member, neuron, places[step], s, tick] = 1.0
 
     def emit(self, node: Node, columns: Array, gradient: Array, memory: bool, cut: bool) -> None:
-        """Write an output to its columns; `gradient` is where the gradient for them will be.
+        """Write an output to its columns, as far as they go; `gradient` is where the gradient for them will be.
 
         `memory` sums over ticks: the kind's memory, closed by a loop of weight 1; `cut`: no gradient passes it.
         """
+        value = np.broadcast_to(node.value, (*columns.shape[:-1], node.value.shape[-1]))[..., : columns.shape[-1]]
         if memory:
-            self.do(np.add.accumulate, np.broadcast_to(node.value, columns.shape), axis=-1, out=columns)
+            self.do(np.add.accumulate, value, axis=-1, out=columns)
         else:
-            self.do(np.copyto, columns, node.value)
+            self.do(np.copyto, columns, value)
 
         def pull() -> None:
-            if memory and not cut:
-                self.give(node, _sum_back, gradient)
-            elif node.gradient is None:
+            if node.gradient is None and node.value.shape == gradient.shape:
                 node.gradient, node.begun = gradient, True
             else:
-                self.give(node, np.positive, gradient)
+                self.give(node, _sum_back if memory and not cut else _take_back, gradient)
 
         self.later(pull)
 
@@ -234,5 +233,11 @@ class Program:
         return Node(np.zeros((members, neurons, keys, len(self.strings), self.ticks), self.dtype), cut=True)
 
 
+def _take_back(gradient: Array, out: Array) -> None:
+    out[..., : gradient.shape[-1]] = gradient
+    out[..., gradient.shape[-1] :] = 0.0
+
+
 def _sum_back(gradient: Array, out: Array) -> None:
-    np.add.accumulate(gradient[..., ::-1], axis=-1, out=out[..., ::-1])
+    np.add.accumulate(gradient[..., ::-1], axis=-1, out=out[..., gradient.shape[-1] - 1 :: -1])
+    out[..., gradient.shape[-1] :] = 0.0

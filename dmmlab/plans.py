@@ -150,8 +150,9 @@ class Plan:
         if block.recurrent:
             self._write_ticks(block, ends)
         else:
-            self.program.ticks = self.compiled.shape[2]
-            self._write_groups(block, ends.at(slice(None, -1), slice(1, None)))
+            # Rows are taken whole, the tick that is never run included: NumPy is fastest without gaps.
+            self.program.ticks = self.compiled.shape[2] + 1
+            self._write_groups(block, ends.at(slice(None), slice(1, None)))
         self.program.later(partial(self._write_return, block))
 
     def _write_return(self, block: Block) -> None:
