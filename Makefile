@@ -36,4 +36,4 @@ lab: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv data/runs
+	rm -rf .venv

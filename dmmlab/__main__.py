@@ -19,7 +19,7 @@ from dmmlab.files import DMMError, project_root, read_json
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns 0 when all is done, 1 when a notebook failed, 2 when refused, 130 on Ctrl-C.
 
-    Example: `main(["run", "02", "-p", "steps", "100"])`.
+    Example: `main(["run", "05", "-p", "steps", "100"])`.
     """
     options = _make_parser().parse_args(argv)
     try:

@@ -36,7 +36,7 @@ def check_parameters(notebook: str | os.PathLike, given: dict[str, Any]) -> dict
 
     A value is plain JSON data or text that spells it: "100", "0.5", "true", "null", "[1, 2]". Raises DMMError
     for a notebook without such a cell, a name that it does not have, and a value of another type.
-    Example: `check_parameters("notebooks/02-descent.ipynb", {"steps": "100"})` gives `{"steps": 100}`.
+    Example: `check_parameters("notebooks/05-feedforward-run-3.ipynb", {"steps": "100"})` gives `{"steps": 100}`.
     """
     notebook = Path(notebook)
     known = read_parameters(notebook)
@@ -61,7 +61,7 @@ def run_notebooks(
     Returns what summary.json holds: dicts with number, notebook, status ("done" or "failed"), seconds,
     parameters, output (a path), and for failures cell (counted from 1 among the code cells of `output`; None
     when none was reached), error and message. Raises DMMError before anything is written, and on Ctrl-C
-    KeyboardInterrupt with the summary so far. Example: `run_notebooks([2], {"steps": 100})[0]["status"]`.
+    KeyboardInterrupt with the summary so far. Example: `run_notebooks([5], {"steps": 100})[0]["status"]`.
     """
     if in_place and parameters:
         raise DMMError("notebooks are kept in place with default parameters only; leave out one of the two")
@@ -237,7 +237,7 @@ def _save(path: Path, notebook: Any) -> None:
 
 
 def _clean(notebook: Any, seconds: float) -> Any:
-    """The notebook without what changes from run to run or needs the session that made it."""
+    """The notebook without what changes from run to run or needs the kernel that made it."""
     for part in (notebook, *notebook.cells):
         for key in ("papermill", "widgets", "execution"):
             part.metadata.pop(key, None)

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from scipy.sparse.csgraph import shortest_path
 
-from dmmlab.files import DMMError, project_root, write_whole
-from dmmlab.machines import SOURCES, Link, Machine
+from dmmlab.files import DMMError, project_root, whole, write_whole
+from dmmlab.machines import SOURCES, Machine
 from dmmlab.neurons import find_kind
 
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # widths in inches, at print size
@@ -110,12 +110,13 @@ def draw(machine: Machine, live_only: bool = False, title: str | None = None, di
     significant digits up to 60 links, and mere hairlines beyond 150. Fixed links are grey and dotted. `live_only`
     leaves out links of weight zero, and neurons that no source reaches or that reach no output.
     """
+    digits = whole("digits", digits)
     kinds, wires = _parts(machine, live_only)
     soft = [abs(weight) for _, weight, fixed in wires if not fixed]
     widest, texture = max(soft, default=0), len(soft) > TEXTURE
     ids = {name: f"n{number}" for number, name in enumerate(kinds)}
     ports, cells = ({}, {}) if texture else _ports(kinds, wires)
-    sheet = {"label": _text(title), "labelloc": "t"} if title else {}
+    sheet = {"label": _text(str(title)), "labelloc": "t"} if title else {}
     sheet |= {"layout": "nop", "splines": "line", "nodesep": "0.01"} if texture else {}
     graph = graphviz.Digraph(graph_attr=GRAPH | sheet, node_attr=NODE, edge_attr=EDGE)
     layers = _layers(kinds, wires)
@@ -139,7 +140,7 @@ def _parts(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[tupl
     """What is drawn, sorted: names of neurons with their kinds; links with their weights and whether they are fixed."""
     kinds = dict(sorted(machine.neurons.items()))
     wires = [(link, weight, False) for link, weight in zip(machine.links, machine.vector().tolist(), strict=True)]
-    wires = sorted(wires + [(Link(*path), weight, True) for path, weight in machine.fixed.leaves()])
+    wires = sorted(wires + [(link, weight, True) for link, weight in machine.fixed_links.items()])
     if live_only:
         wires = [wire for wire in wires if wire[1] != 0]
         names, kind = [*kinds], np.array([*kinds.values()], dtype=str)
@@ -158,17 +159,19 @@ def _layers(kinds: Mapping[str, str], wires: list[tuple]) -> list[list[str]]:
 
     On the way back from the outputs, links that close a cycle do not count: their ends never share a layer.
     """
-    before = {name: {link.from_neuron: 0 for link, _, _ in wires if link.to_neuron == name} for name in kinds}
-    ranks, way = dict.fromkeys((name for name in kinds if kinds[name] in SOURCES), 0), []
-
-    def rank(name: str) -> int:
-        if name not in ranks:
-            way.append(name)
-            ranks[name] = 1 + max([rank(source) for source in before[name] if source not in way], default=0)
-            way.pop()
-        return ranks[name]
-
-    top = 1 + max((rank(name) for name in sorted(kinds, key=lambda name: kinds[name] != "output")), default=0)
+    before = {name: sorted({link.from_neuron for link, _, _ in wires if link.to_neuron == name}) for name in kinds}
+    ranks = {name: 0 for name in kinds if kinds[name] in SOURCES}
+    for start in sorted(kinds, key=lambda name: kinds[name] != "output"):
+        way = [start]  # from an output down to the neuron in hand
+        while way:
+            waiting = [each for each in before[way[-1]] if each not in ranks and each not in way]
+            if waiting:
+                way.append(waiting[0])
+                continue
+            name = way.pop()
+            known = (ranks[each] for each in before[name] if each in ranks)
+            ranks.setdefault(name, 1 + max(known, default=0))
+    top = max(ranks.values(), default=0) + 1
     rows = {name: top if kind == "output" else ranks[name] for name, kind in kinds.items()}
     return [[name for name in kinds if rows[name] == row] for row in sorted(set(rows.values()))]
 

@@ -6,9 +6,9 @@ neuron turns its inputs into outputs (arXiv:1712.07447, section 3.4). All output
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import autograd.numpy as np
@@ -16,7 +16,7 @@ from autograd.extend import defjvp, defvjp, primitive
 from autograd.tracer import getval
 
 from dmmlab import trees, vvalues
-from dmmlab.files import DMMError
+from dmmlab.files import DMMError, whole
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.vvalues import VValue, assemble, branch, from_leaves, from_tree, number
@@ -45,10 +45,7 @@ class TreeOps:
     max_norm = staticmethod(vvalues.max_norm)
     number = staticmethod(vvalues.number)
     constant = VValue
-
-    @staticmethod
-    def difference(a: float, b: float) -> float:
-        return a - b
+    difference = staticmethod(operator.sub)
 
     @staticmethod
     def relu(a: float) -> float:
@@ -176,7 +173,7 @@ def answers(machine: Machine, string: str, ticks: int | None = None, **options: 
 
     The interpreter's counterpart of `dmmlab.run`; differentiable with respect to `weights`.
     """
-    arriving = (branch(tick.inputs, "output") for tick in cycle(machine, string, ticks, **options))
+    arriving = (branch(tick.inputs, machine.output) for tick in cycle(machine, string, ticks, **options))
     return np.array([[number(branch(fields, side)) for side in ("dict-1", "dict-2")] for fields in arriving])
 
 
@@ -184,12 +181,10 @@ def check_run(string: str, ticks: int | None, ticks_per_character: int) -> tuple
     """Ticks and ticks per character as whole numbers of at least 1. Raises DMMError otherwise."""
     if not isinstance(string, str) or not string:
         raise DMMError(f"string {string!r} has no characters; give at least one")
-    if ticks is None and isinstance(ticks_per_character, Integral):
+    ticks_per_character = whole("ticks_per_character", ticks_per_character)
+    if ticks is None:
         ticks = len(string) * ticks_per_character + 20
-    for name, value in (("ticks_per_character", ticks_per_character), ("ticks", ticks)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise DMMError(f"{name} is {value!r}; it is a whole number of at least 1")
-    return int(ticks), int(ticks_per_character)
+    return whole("ticks", ticks), ticks_per_character
 
 
 def check_gradient(memory_gradient: str) -> None:

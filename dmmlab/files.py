@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tempfile
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,19 @@ def write_whole(path: str | os.PathLike, content: str | bytes) -> Path:
 
 
 def write_json(path: str | os.PathLike, content: Any) -> Path:
-    """Write plain data as indented JSON; refuses numbers that are not finite."""
+    """Write plain data as indented JSON, NumPy's numbers and arrays as lists. Refuses numbers that are not finite."""
     try:
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        raise DMMError(f"{path}: a number to be written is not finite; nothing was written") from None
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=lambda x: x.tolist())
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise DMMError(f"{path}: JSON holds no such thing, nor what is not finite ({error}); nothing written") from None
     return write_whole(path, text + "\n")
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """A whole number as an int. Raises DMMError that names it where it is none, or below `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise DMMError(f"{name} is {value!r}; it is a whole number of at least {least}")
+    return int(value)
 
 
 def project_root() -> Path:

@@ -41,9 +41,13 @@ class Flat:
         ticks_per_character: int | Sequence[int] = 10,
         dtype: type = np.float64,
     ) -> None:
-        self.strings = (strings,) if isinstance(strings, str) else tuple(strings)
-        if not self.strings:
-            raise DMMError("no strings to run on; give at least one")
+        if not isinstance(machine, Machine):
+            raise DMMError(f"a {type(machine).__name__} is no machine to run")
+        if not isinstance(strings, (str, list, tuple)) or not len(strings) and not isinstance(strings, str):
+            raise DMMError(f"no strings to run on ({strings!r}); give a list of at least one")
+        if dtype not in (np.float32, np.float64):
+            raise DMMError(f"dtype is {dtype!r}; it is np.float32 or np.float64")
+        self.strings, self.dtype = (strings,) if isinstance(strings, str) else tuple(strings), dtype
         runs = zip(self.strings, self._spread(ticks), self._spread(ticks_per_character), strict=True)
         self.ticks, self.ticks_per_character = zip(*(check_run(*run) for run in runs), strict=True)
         layout = lay_out(machine)
@@ -59,10 +63,9 @@ class Flat:
         self.blocks = [block for block in layout.blocks if not block.frozen]
         self._spare: list[Plan] = []
 
-    @property
-    def dtype(self) -> type:
-        """The type of all its numbers."""
-        return self.compiled.dtype
+    def __getstate__(self) -> dict:
+        # The instructions of a plan are bound to its arrays; a copy would have both, but no longer together.
+        return vars(self) | {"_spare": []}
 
     def _spread(self, value: Any) -> list:
         if not isinstance(value, (list, tuple, np.ndarray)):
@@ -92,7 +95,10 @@ class Flat:
     def _run(self, weights: Array, memory_gradient: str) -> tuple[Array, list[_Lease]]:
         """The answers, and the leases of the plans whose arrays now hold what a gradient needs."""
         check_gradient(memory_gradient)
-        weights = np.asarray(weights, self.dtype)
+        try:
+            weights = np.asarray(weights, self.dtype)
+        except (TypeError, ValueError) as error:
+            raise DMMError(f"weights are no array of numbers ({error}); give one a link") from None
         if weights.ndim not in (1, 2) or weights.shape[-1] != self.compiled.links:
             raise DMMError(f"weights have shape {weights.shape}; this machine has {self.compiled.links} links")
         members, leases = np.atleast_2d(weights), []
@@ -106,8 +112,10 @@ class Flat:
     def _pull(self, leases: list[_Lease], shape: tuple, gradient: Array) -> Array:
         members = gradient.reshape(-1, *gradient.shape[-3:])
         starts = range(0, len(members), MEMBERS)
-        parts = [lease.plan.pull(members[i : i + MEMBERS]) for i, lease in zip(starts, leases, strict=True)]
-        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(shape)
+        result = np.empty((len(members), self.compiled.links), self.dtype)
+        for i, lease in zip(starts, leases, strict=True):
+            result[i : i + MEMBERS] = lease.plan.pull(members[i : i + MEMBERS])
+        return result.reshape(shape)
 
 
 class _Lease:

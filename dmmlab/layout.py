@@ -14,7 +14,6 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dmmlab.files import DMMError
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import CHARS, NUMBER, STREAM, Kind, find_kind
 
@@ -93,15 +92,11 @@ class Layout:
 
 
 def lay_out(machine: Machine) -> Layout:
-    """Compile a machine's structure. Raises DMMError where there is not exactly one output neuron."""
-    outputs = [name for name, kind in machine.neurons.items() if kind == "output"]
-    if len(outputs) != 1:
-        raise DMMError(f"the machine has {len(outputs)} neurons of kind 'output'; it needs exactly one")
+    """Compile a machine's structure. Raises DMMError where it has not exactly one output neuron."""
     soft = [(i, link) for i, link in enumerate(machine.links) if _carries(machine, link)]
-    fixed = [(Link(*path), weight) for path, weight in machine.fixed.leaves()]
-    fixed = [(link, weight) for link, weight in fixed if _carries(machine, link)]
+    fixed = [(link, weight) for link, weight in machine.fixed_links.items() if _carries(machine, link)]
     loops = _memories(machine, soft, fixed)
-    live = _ancestors([link for _, link in (*soft, *((0, link) for link, _ in fixed))], outputs[0])
+    live = _ancestors([link for _, link in (*soft, *((0, link) for link, _ in fixed))], machine.output)
     soft = [(i, link) for i, link in soft if link.to_neuron in live]
     fixed = [(link, weight) for link, weight in fixed if link.to_neuron in live]
     blocks = _find_blocks(machine, live, [link for _, link in soft], [link for link, _ in fixed], loops)

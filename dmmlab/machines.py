@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.files import DMMError, read_json, write_json
+from dmmlab import trees
+from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.neurons import Kind, find_kind
 from dmmlab.trees import NUMBER
 from dmmlab.vvalues import VValue, from_leaves
@@ -38,7 +39,7 @@ class Link(NamedTuple):
     @classmethod
     def parse(cls, to: str, source: str) -> Link:
         """The link from "neuron.field" to "neuron.field"; the field is what follows the last dot."""
-        ends = [end.rpartition(".") for end in (to, source)]
+        ends = [str(end).rpartition(".") for end in (to, source)]
         for text, (neuron, _, name) in zip((to, source), ends, strict=True):
             if not neuron or not name:
                 raise DMMError(f"{text!r} is not of the form 'neuron.field'")
@@ -64,6 +65,10 @@ class Machine:
 
     def __post_init__(self) -> None:
         weights, fixed = check_matrix(self.weights, "weights"), check_matrix(self.fixed, "fixed")
+        if not isinstance(self.neurons, Mapping):
+            raise DMMError(f"neurons are a {type(self.neurons).__name__}; give a dict name → kind")
+        if any(len(link) != 4 for link in self.links or ()):
+            raise DMMError("a link has four parts: to-neuron, to-field, from-neuron, from-field")
         links = _in_tree_order((*(self.links or ()), *(Link(*path) for path, _ in weights.leaves())))
         for name, kind in self.neurons.items():
             if not isinstance(name, str) or name in ("", NUMBER):
@@ -78,11 +83,26 @@ class Machine:
         kept = {"weights": weights, "fixed": fixed, "links": links, "silent_fields": tuple(self.silent_fields)}
         for key, value in {**kept, "neurons": MappingProxyType(dict(self.neurons))}.items():
             object.__setattr__(self, key, value)
-        held = [Link(*path) for path, _ in fixed.leaves()]
-        for link in (*links, *held):
+        for link in (*links, *self.fixed_links):
             self._check(link)
-        for link in set(links).intersection(held):
+        for link in set(links).intersection(self.fixed_links):
             raise DMMError(f"{link}: this link is both trainable and fixed; keep one")
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.neurons.items()), self.links, self.weights, self.fixed, self.dot_clip))
+
+    @property
+    def fixed_links(self) -> dict[Link, float]:
+        """The fixed links with their weights."""
+        return {Link(*path): weight for path, weight in self.fixed.leaves()}
+
+    @property
+    def output(self) -> str:
+        """The name of the neuron where answers arrive. Raises DMMError where there is not exactly one."""
+        names = [name for name, kind in self.neurons.items() if kind == "output"]
+        if len(names) != 1:
+            raise DMMError(f"the machine has {len(names)} neurons of kind 'output'; it needs exactly one")
+        return names[0]
 
     def __reduce__(self) -> tuple:
         # Workers get machines as copies; a read-only view of a dict cannot be copied as it is.
@@ -105,7 +125,7 @@ class Machine:
         A fixed link is not trained. Raises DMMError where that link exists already, soft or fixed.
         """
         link = Link.parse(to, source)
-        if link in self.links or link in [Link(*path) for path, _ in self.fixed.leaves()]:
+        if link in self.links or link in self.fixed_links:
             raise DMMError(f"{link}: this link exists already; change its weight with with_weights")
         leaf = check_matrix({link[0]: {link[1]: {link[2]: {link[3]: weight}}}}, "weight")
         if fixed and not leaf:
@@ -172,8 +192,10 @@ class Machine:
                 raise DMMError(f"entry {key!r} is missing or of the wrong type; save the machine again")
         if not all(isinstance(name, str) for name in (*content["neurons"].values(), *content["silent_fields"])):
             raise DMMError("kinds and silent fields are strings; save the machine again")
-        links = [Link(*path) for path in _paths(content["weights"])]
         weights, fixed = check_matrix(content["weights"], "weights"), check_matrix(content["fixed"], "fixed")
+        links = [path for path, _ in trees.leaves(content["weights"])]  # those of weight zero included
+        if any(len(path) != 4 or NUMBER in path for path in links):
+            raise DMMError("weights: a weight of zero is not at depth 4; save the machine again")
         settings = {"dot_clip": content["dot_clip"], "silent_fields": tuple(content["silent_fields"])}
         return cls(content["neurons"], weights, fixed, links, **settings)
 
@@ -182,28 +204,18 @@ def _row(tree: dict, link: Link) -> dict:
     return tree.setdefault(link[0], {}).setdefault(link[1], {}).setdefault(link[2], {})
 
 
-def _paths(tree: object, path: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
-    if not isinstance(tree, dict):
-        if len(path) != 4 or NUMBER in path:
-            raise DMMError(f"weights: {' / '.join(path) or 'the root'} has depth {len(path)}; a weight has depth 4")
-        yield path
-        return
-    if len(path) >= 4:
-        raise DMMError(f"weights: {' / '.join(path)} is a tree; at depth 4 a matrix has numbers")
-    for key, leaf in tree.items():
-        yield from _paths(leaf, (*path, key))
-
-
-def _in_tree_order(links: Iterable[Link]) -> tuple[Link, ...]:
+def _in_tree_order(links: Iterable[Sequence[str]]) -> tuple[Link, ...]:
     """Links without repetition, in the order in which the tree that holds them is walked."""
     tree: dict = {}
     for link in links:
-        _row(tree, link)[link[3]] = None
-    return tuple(Link(*path) for path in _paths(tree))
+        _row(tree, link)[link[3]] = 0.0
+    return tuple(Link(*path) for path, _ in trees.leaves(tree))
 
 
 def check_matrix(matrix: Mapping, what: str = "matrix") -> VValue:
     """A matrix as a V-value. Raises DMMError, naming the path, where it is not of depth 4 or not finite."""
+    if not isinstance(matrix, Mapping):
+        raise DMMError(f"{what}: a {type(matrix).__name__} is no matrix; it is a tree of depth 4")
     try:
         value = VValue(matrix)
     except DMMError as error:
@@ -221,8 +233,6 @@ def load_matrix(path: str | os.PathLike) -> VValue:
     Raises DMMError that begins with the path for a file that is not JSON, not of depth 4, or not finite.
     """
     content = read_json(path, "matrix file")
-    if not isinstance(content, dict):
-        raise DMMError(f"{path}: a {type(content).__name__} is no matrix; it is a tree of depth 4")
     try:
         return check_matrix(content)
     except DMMError as error:
@@ -274,7 +284,9 @@ def feedforward(
 
     5 × 2 of the four kinds have 1,486 soft links, 6 × 2 without compare 942. Accumulators remember by a fixed link.
     """
-    _check_counts(layers=layers, copies=copies)
+    layers, copies = whole("layers", layers), whole("copies", copies)
+    if isinstance(kinds, str) or len(set(kinds)) < len(kinds):
+        raise DMMError(f"kinds are {kinds!r}; give a list of different kinds")
     neurons, fixed, links = dict(SOURCES), list(CLOCK), []
     earlier = [("input", "char"), ("eos", "char"), ("const_1", "const_1")]
     for layer in range(1, layers + 1):
@@ -295,7 +307,7 @@ def recurrent(copies: int = 1, dot_clip: float = DOT_CLIP) -> Machine:
 
     (2 + 28·copies)·(3 + 28·copies) soft links: 930 for one copy, 20,306 for five. No fixed memory.
     """
-    _check_counts(copies=copies)
+    copies = whole("copies", copies)
     kinds = ("accum", "norm", "compare", "dot")
     inner = {f"{kind}-{copy}": kind for copy in range(1, copies + 1) for kind in kinds}
     fields = [(name, each) for name in inner for each in FIELDS]
@@ -308,12 +320,6 @@ def recurrent(copies: int = 1, dot_clip: float = DOT_CLIP) -> Machine:
 
 def _layered(name: str) -> Kind:
     kind = find_kind(name)
-    if kind.inputs is None:
-        raise DMMError(f"kind {name!r} has no fields of its own, so the builder cannot link it; add it by hand")
+    if kind.inputs is None or kind.name in (*SOURCES.values(), "output"):
+        raise DMMError(f"kind {name!r} is none that layers are made of; add such a neuron by hand")
     return kind
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise DMMError(f"{name} is {count!r}; it is a whole number of at least 1")

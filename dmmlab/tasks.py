@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from dmmlab.files import DMMError
 from dmmlab.flat import Flat
 from dmmlab.machines import Machine, handcrafted_detector
 
@@ -28,8 +27,6 @@ class Task:
     teacher: Machine = field(default_factory=handcrafted_detector)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.strings, (str, list, tuple)):
-            raise DMMError(f"strings are {type(self.strings).__name__}; give a list of strings")
         compiled = self.compile(self.teacher)
         for name in ("strings", "ticks", "ticks_per_character"):
             object.__setattr__(self, name, getattr(compiled, name))

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import autograd.numpy as np
 import numpy
+from autograd.tracer import isbox
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from dmmlab.engine import check_gradient
-from dmmlab.files import DMMError, read_json, write_json
+from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.flat import MEMBERS
 from dmmlab.machines import Machine
 from dmmlab.tasks import Task
@@ -42,6 +43,8 @@ class Objective:
         dtype: type = np.float64,
     ) -> None:
         check_gradient(memory_gradient)
+        if not isinstance(task, Task):
+            raise DMMError(f"a {type(task).__name__} is no task to train on")
         for name, value in (("l1", l1), ("l2", l2)):
             if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
                 raise DMMError(f"{name} is {value!r}; it is a number of at least 0")
@@ -49,20 +52,21 @@ class Objective:
         self.weights = machine.vector()
         self.links = [str(link) for link in machine.links]
         self.flat = task.compile(machine, dtype)
-        self._targets, self._counted = task.targets.astype(dtype), task.counted.astype(dtype)
+        self._targets, self._counted = task.targets.astype(dtype), task.counted > 0
 
     def data_loss(self, weights: Array) -> float | Array:
         """The data loss, without penalties. May be differentiated by autograd."""
         return self._mean_square(self._errors(self.flat.answers(weights, self.memory_gradient)))
 
     def _errors(self, answers: Array) -> Array:
-        return (answers - self._targets) * self._counted
+        return np.where(self._counted, answers - self._targets, 0.0)
 
     def _mean_square(self, errors: Array) -> float | Array:
         return np.sum(errors * errors, axis=(-3, -2, -1)) / len(self._targets)
 
     def penalty(self, weights: Array) -> float | Array:
         """l1·Σ|w| + l2·Σw²."""
+        weights = weights if isbox(weights) else numpy.asarray(weights)
         squares = self.l2 * np.sum(weights * weights, axis=-1) if self.l2 else 0.0
         return self.l1 * np.sum(np.abs(weights), axis=-1) + squares
 
@@ -72,13 +76,13 @@ class Objective:
 
     def value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
         """The loss and its gradient, (links,); for (members, links) one of each a member."""
-        data_loss, gradient = self.data_value_and_grad(weights)
+        data_loss, gradient = self.step_value_and_grad(weights)
         return data_loss + self.penalty(weights), gradient
 
-    def data_value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
+    def step_value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
         """The data loss, and the gradient of the whole loss: what a step of training needs."""
         if numpy.ndim(weights) == 2 and len(weights) > MEMBERS:  # a few at a time, while they are in the cache
-            some = [self.data_value_and_grad(weights[i : i + MEMBERS]) for i in range(0, len(weights), MEMBERS)]
+            some = [self.step_value_and_grad(weights[i : i + MEMBERS]) for i in range(0, len(weights), MEMBERS)]
             return tuple(numpy.concatenate(each) for each in zip(*some, strict=True))
         answers, pull = self.flat.vjp(weights, self.memory_gradient)
         errors = self._errors(answers)
@@ -142,7 +146,7 @@ class Training:
 def train(
     objective: Objective,
     steps: int = 2500,
-    learning_rate: float = 1e-3,
+    learning_rate: float | None = None,
     optimizer: Adam | None = None,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 100,
@@ -152,11 +156,11 @@ def train(
 
     With a `checkpoint` path the state is written there every `checkpoint_every` steps and at the end; a run that finds
     its own checkpoint goes on from it and ends with the same bits as one that was never stopped. `optimizer` continues
-    an earlier training. Raises DMMError for a loss that is not finite (the last good state is in the checkpoint, and in
-    the error's `training`), and for a checkpoint that is unreadable, of another training, or of more steps than asked.
+    an earlier training; `learning_rate` is 0.001 or the optimizer's unless given. Raises DMMError for a loss that is
+    not finite (the last good state is in the checkpoint, and in the error's `training`), and for a checkpoint that is
+    unreadable, of another training, or of more steps than asked.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise DMMError(f"steps is {steps!r}; it is a whole number of at least 0")
+    steps, checkpoint_every = whole("steps", steps, 0), whole("checkpoint_every", checkpoint_every)
     state = _State(objective, learning_rate, optimizer)
     if checkpoint is not None and Path(checkpoint).exists():
         state.load(checkpoint, steps)
@@ -182,29 +186,35 @@ def train(
 class _State:
     """Where a training stands: weights, optimizer, and the rows of its history."""
 
-    def __init__(self, objective: Objective, learning_rate: float, optimizer: Adam | None) -> None:
-        self.objective = objective
-        zeros = numpy.zeros_like(objective.weights)
-        self.adam = replace(optimizer or Adam(learning_rate))
+    def __init__(self, objective: Objective, learning_rate: float | None, optimizer: Adam | None) -> None:
+        self.objective, self.adam, zeros = objective, replace(optimizer or Adam()), numpy.zeros_like(objective.weights)
+        if learning_rate is not None:
+            self.adam.learning_rate = learning_rate
+        rate = self.adam.learning_rate
+        if not (isinstance(rate, (int, float)) and 0 < rate < np.inf):
+            raise DMMError(f"learning_rate is {rate!r}; it is a positive number")
+        if any(numpy.shape(x) not in ((), zeros.shape) for x in (self.adam.mean, self.adam.variance)):
+            raise DMMError(
+                f"the optimizer is of a machine of other links than these {len(zeros)}; begin with a new one"
+            )
         self.adam.mean, self.adam.variance = self.adam.mean + zeros, self.adam.variance + zeros
-        self.weights = self.before = objective.weights
-        self.adam_before = self.adam
-        self.rows: list[tuple[float, float, float]] = []
+        self.weights, self.rows = objective.weights, []
+        self.good = self.weights, self.adam, 0  # the last weights whose loss was finite, and what led to them
         begin = f"{objective.identity()} {json.dumps(_moments(self.adam))}"
-        self.identity = hashlib.sha256(begin.encode()).hexdigest()
+        self.identity, self.earlier = hashlib.sha256(begin.encode()).hexdigest(), self.adam.steps
 
     @property
     def step(self) -> int:
         return len(self.rows)
 
     def advance(self) -> None:
-        data_loss, gradient = self.objective.data_value_and_grad(self.weights)
+        data_loss, gradient = self.objective.step_value_and_grad(self.weights)
         loss = data_loss + self.objective.penalty(self.weights)
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
-            self.weights, self.adam, lost = self.before, self.adam_before, self.step + 1
-            self.rows = self.rows[:-1]
-            raise DMMError(f"step {lost}: the loss is {loss} or its gradient not finite; lower the learning rate")
-        self.before, self.adam_before = self.weights, replace(self.adam)
+            step, (self.weights, self.adam, kept) = self.step + 1, self.good
+            self.rows = self.rows[:kept]
+            raise DMMError(f"step {step}: the loss is {loss} or its gradient not finite; lower the learning rate")
+        self.good = self.weights, replace(self.adam), self.step
         self.rows.append((float(data_loss), float(loss), float(np.sum(np.abs(self.weights)))))
         self.weights = self.adam.update(self.weights, gradient)
 
@@ -228,10 +238,11 @@ class _State:
             if content["format"] != "dmmlab checkpoint 1":
                 raise ValueError("another format")
             identity, rows = content["training"], [tuple(map(float, row)) for row in content["history"]]
-            weights, adam = numpy.array(content["weights"], dtype=float), Adam(**content["adam"])
-            adam.mean, adam.variance = (numpy.array(x, dtype=float) for x in (adam.mean, adam.variance))
-            if any(len(row) != len(COLUMNS) for row in rows):
-                raise ValueError("a row of its history is damaged")
+            weights, moments = numpy.array(content["weights"], dtype=float), content["adam"]
+            arrays = (numpy.array(moments[name], dtype=float) for name in ("mean", "variance"))
+            adam = Adam(self.adam.learning_rate, *arrays, moments["steps"])
+            if any(len(row) != len(COLUMNS) for row in rows) or adam.steps != self.earlier + len(rows):
+                raise ValueError("its history is damaged")
             if any(x.shape != self.weights.shape for x in (weights, adam.mean, adam.variance)):
                 raise ValueError("weights or moments are of another length")
         except (KeyError, TypeError, ValueError) as error:
@@ -240,8 +251,8 @@ class _State:
             raise DMMError(f"{path}: this checkpoint is of another training; name another file, or delete it")
         if len(rows) > steps:
             raise DMMError(f"{path}: this checkpoint has {len(rows)} steps already; ask for as many, or name another")
-        self.weights = self.before = weights
-        self.adam, self.adam_before, self.rows = adam, replace(adam), rows
+        self.weights, self.adam, self.rows = weights, adam, rows
+        self.good = weights, replace(adam), len(rows)
 
 
 def _moments(adam: Adam) -> dict:

@@ -81,8 +81,11 @@ def test_a_trace_shows_what_every_neuron_receives_and_emits():
     assert ticks[7].inputs["output"] == {"dict-1": 1, "dict-2": 1}
 
 
-def test_a_machine_without_an_output_answers_zero():
-    assert not answers(Machine({"accum": "accum"}), "a", 3).any()
+def test_the_output_is_the_neuron_of_that_kind_whatever_its_name():
+    renamed = Machine({"in": "input", "accum": "accum", "out": "output"}).link("out.dict-1", "accum.dict", 1.0)
+    assert renamed.output == "out" and answers(renamed, "a", 3).shape == (3, 2)
+    with refused("exactly one"):
+        answers(Machine({"accum": "accum"}), "a", 3)
 
 
 # ---- the down movement ----

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 
+import numpy as np
 import pytest
 from conftest import refused
 from hypothesis import given
@@ -207,3 +208,11 @@ def test_elsewhere_the_current_folder_is_the_project(project, monkeypatch):
     (project / "pyproject.toml").unlink()
     monkeypatch.chdir(project / "notebooks")
     assert project_root() == project / "notebooks"
+
+
+def test_numbers_and_arrays_of_numpy_are_written_as_plain_ones(tmp_path):
+    write_json(tmp_path / "a.json", {"n": np.int64(3), "x": np.float32(0.5), "v": np.arange(2)})
+    assert read_json(tmp_path / "a.json") == {"n": 3, "x": 0.5, "v": [0, 1]}
+    with refused(start=tmp_path / "b.json"):
+        write_json(tmp_path / "b.json", {"s": {1, 2}})
+    assert not (tmp_path / "b.json").exists()

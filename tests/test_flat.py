@@ -1,5 +1,7 @@
 """The flat engine against the interpreter: values and both gradients, single and batched; finite differences."""
 
+import copy
+
 import autograd.numpy as np
 import numpy as onp
 import pytest
@@ -188,6 +190,22 @@ def test_an_old_gradient_survives_later_evaluations():
     onp.testing.assert_array_equal(pull(probe), before)
 
 
+def test_a_copy_of_a_used_engine_computes_what_the_original_does():
+    machine = random_weights(MACHINES["feedforward"], 9)
+    flat, weights = Flat(machine, "ab.", 30), machine.vector()
+    before = flat.answers(weights * 0.5)
+    twin = copy.deepcopy(flat)
+    flat.answers(weights)
+    onp.testing.assert_array_equal(twin.answers(weights * 0.5), before)
+
+
+def test_a_renamed_output_answers_the_same_in_both_engines():
+    machine = Machine({"eos": "eos", "norm": "norm", "out": "output"}).link("norm.dict", "eos.char", 2.0)
+    machine = machine.link("out.dict-2", "norm.norm", 1.0)
+    onp.testing.assert_array_equal(run(machine, "ab", 5), answers(machine, "ab", 5))
+    assert run(machine, "ab", 5)[-1].tolist() == [0.0, 2.0]
+
+
 def test_second_derivatives_are_refused_not_wrong():
     machine = handcrafted_detector()
     flat = Flat(machine, "ab.", 30)
@@ -230,6 +248,14 @@ def test_a_new_kind_is_one_function_for_both_engines():
 def test_bad_runs_are_refused(arguments, word):
     with pytest.raises(DMMError, match=word):
         Flat(handcrafted_detector(), *arguments)
+
+
+def test_what_is_no_machine_string_or_type_is_refused():
+    for arguments in ((None, "ab"), (handcrafted_detector(), 5), (handcrafted_detector(), "ab", 5, 1, int)):
+        with pytest.raises(DMMError):
+            Flat(*arguments)
+    with pytest.raises(DMMError, match="no array of numbers"):
+        Flat(handcrafted_detector(), "ab").answers("x")
 
 
 def test_weights_of_the_wrong_length_are_refused():

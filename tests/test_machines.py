@@ -465,7 +465,6 @@ def content_of(machine):
         ("weights", []),
         ("weights", 1.0),
         ("weights", {"norm": {"dict": {"accum": {"dict": None}}}}),
-        ("weights", {"norm": {"dict": {"accum": {"dict": {}}}}}),
         ("weights", {"norm": {"dict": {"nobody": {"dict": 1.0}}}}),
         ("weights", {"norm": {"dict": {"nobody": {"dict": 0.0}}}}),
         ("fixed", {"accum": 1.0}),

@@ -196,6 +196,39 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(tmp_path):
     assert json.loads(path.read_text())["weights"] == objective.weights.tolist()
 
 
+def test_a_resumed_run_that_fails_at_once_keeps_its_checkpoint(tmp_path):
+    path, objective = tmp_path / "run.json", small_objective()
+    train(objective, steps=1, learning_rate=1e200, checkpoint=path, progress=False)
+    before = json.loads(path.read_text())
+    with pytest.raises(DMMError, match="step 2"), onp.errstate(all="ignore"):
+        train(objective, steps=9, learning_rate=1e200, checkpoint=path, progress=False)
+    after = json.loads(path.read_text())
+    assert after == before and after["adam"]["steps"] == len(after["history"]) == 1
+
+
+def test_ticks_after_a_strings_end_do_not_count_even_when_they_overflow():
+    machine = initialize(recurrent(), scale=30.0)
+    objective = Objective(machine, Task(["ab.", "ab."], ticks=[4, 5]))
+    objective._targets[0, 4] = -onp.inf  # as if the first string had run into an overflow after its end
+    assert onp.isfinite(objective.data_loss(machine.vector()))
+
+
+def test_settings_of_a_training_are_checked():
+    objective = small_objective()
+    optimizer = train(objective, steps=1, progress=False).optimizer
+    for options in (
+        {"checkpoint_every": 0},
+        {"learning_rate": "x"},
+        {"learning_rate": -1.0},
+        {"optimizer": Adam(0.1, onp.zeros(3), onp.zeros(3))},
+    ):
+        with pytest.raises(DMMError):
+            train(objective, steps=1, progress=False, **options)
+    assert train(objective, steps=1, optimizer=optimizer, progress=False).optimizer.learning_rate == 0.001
+    faster = train(objective, onp.int64(1), learning_rate=0.5, optimizer=optimizer, progress=False).optimizer
+    assert faster.learning_rate == 0.5 and faster.steps == 2
+
+
 def change(path, **entries):
     path.write_text(json.dumps(json.loads(path.read_text()) | entries))
 
@@ -213,6 +246,8 @@ def change(path, **entries):
         lambda path: change(path, weights=[1.0]),
         lambda path: change(path, history=[[1, 2]]),
         lambda path: change(path, history=7),
+        lambda path: change(path, history=[]),
+        lambda path: change(path, adam={"mean": [0.0] * 92, "variance": [0.0] * 92, "steps": "2"}),
     ],
 )
 def test_an_unreadable_checkpoint_is_refused_and_left_alone(tmp_path, damage):
