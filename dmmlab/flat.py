@@ -21,8 +21,8 @@ from dmmlab.layout import lay_out
 from dmmlab.machines import Machine
 from dmmlab.plans import Array, Compiled, Plan
 
-MEMBERS = 4  # machines in one plan: with more of them its arrays fall out of the processor's cache
-SPARE_PLANS = 8
+MEMBERS = 8  # machines in one plan: with more of them its arrays fall out of the processor's cache
+SPARE_PLANS = 4
 
 
 class Flat:

@@ -76,7 +76,7 @@ class Plan:
     """
 
     def __init__(self, compiled: Compiled, blocks: list[Block], members: int, cut: bool) -> None:
-        self.compiled, self.members, self.cut = compiled, members, cut
+        self.compiled, self.blocks, self.members, self.cut = compiled, blocks, members, cut
         self.matrices = [np.zeros((members, len(x.rows), len(x.columns)), compiled.dtype) for x in compiled.parts]
         # Soft weights followed by constants, from which the matrices are filled.
         self.known = [np.zeros((members, compiled.links + len(x.constants)), compiled.dtype) for x in compiled.parts]
@@ -85,7 +85,10 @@ class Plan:
         self.ends = Ends(*(self._allot(axis) for axis in ("rows", "rows", "columns", "columns")))
         for column, frozen in zip(self.ends.columns, compiled.frozen, strict=False):
             column[:] = frozen
-        self.first_rows = [span.start for span in blocks[0].rows] if blocks else [0, 0]
+        # The gradients of the matrices, and behind them a zero for links that have no place in this part.
+        self.slopes = [np.zeros((members, part.cells.size + 1), compiled.dtype) for part in compiled.parts]
+        both = zip(self.slopes, self.matrices, strict=True)
+        self.matrix_gradients = [slopes[:, :-1].reshape(matrix.shape) for slopes, matrix in both]
         output = blocks[-1].rows[1] if blocks else slice(0)  # the last block is the output
         self.answers = np.moveaxis(self.ends.rows[1][:, output, :, :-1], 1, -1)
         self.answer_gradients = np.moveaxis(self.ends.row_gradients[1][:, output, :, :-1], 1, -1)
@@ -123,16 +126,15 @@ class Plan:
         self.answer_gradients[:] = gradient
         for instruction in self.program.backward:
             instruction()
-        result = np.zeros((self.members, self.compiled.links), self.compiled.dtype)
         rows, columns = self._carried(self.ends.row_gradients), self._carried(self.ends.columns)
-        for part, row, column, first in zip(self.compiled.parts, rows, columns, self.first_rows, strict=True):
-            # The rows of frozen neurons, which no trainable link enters, are left out; one more entry is zero.
-            padded = np.zeros((self.members, part.cells.size + 1), self.compiled.dtype)
-            shape = self.members, len(part.rows) - first, len(part.columns)
-            matrix = padded[:, first * len(part.columns) : -1].reshape(shape)
-            np.matmul(row[:, first:], column.swapaxes(1, 2), out=matrix)
-            result += np.take(padded, part.places, axis=1)
-        return result
+        for block in self.blocks:
+            for part, (to, own) in enumerate(zip(block.rows, block.columns, strict=True)):
+                reach = own.stop if block.recurrent else own.start
+                out = self.matrix_gradients[part][:, to, :reach]
+                if out.size:
+                    np.matmul(rows[part][:, to], columns[part][:, :reach].swapaxes(1, 2), out=out)
+        both = zip(self.slopes, self.compiled.parts, strict=True)
+        return sum(np.take(slopes, part.places, axis=1) for slopes, part in both)
 
     # ---- writing the program ----
 
