@@ -92,7 +92,8 @@ class VValue(_Algebra, Mapping):
             return NotImplemented
 
     def __hash__(self) -> int:
-        return hash(frozenset(trees.leaves(self._tree)))
+        lone = trees.collapse(self._tree) or 0.0  # a V-value that equals a number hashes like it
+        return hash(lone if isinstance(lone, float) else frozenset(self.leaves()))
 
     def __repr__(self) -> str:
         return f"VValue({self._tree!r})"

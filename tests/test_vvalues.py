@@ -563,3 +563,9 @@ def test_a_traced_value_reads_like_a_mapping():
 def test_taking_a_missing_key_has_a_gradient_there(v):
     gradient = grad(lambda v: inner(v["none"], VValue({"x": 2.0, ":number": 3.0})))(v)
     assert gradient == VValue({"none": {"x": 2.0, ":number": 3.0}})
+
+
+def test_what_is_equal_has_the_same_hash():
+    for number_ in (0.0, 2.0, -1.5):
+        assert VValue(number_) == number_ and hash(VValue(number_)) == hash(number_)
+    assert hash(VValue({"a": 1, "b": {"c": 2}})) == hash(VValue({"b": {"c": 2}, "a": 1}))
