@@ -1,10 +1,12 @@
 """Objective, Adam, history, checkpoints; and the published figures of the 2022 journal."""
 
+import csv
 import json
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import autograd.numpy as np
 import numpy as onp
@@ -18,11 +20,15 @@ from dmmlab.machines import feedforward, handcrafted_detector, recurrent
 from dmmlab.tasks import Task
 from dmmlab.training import Adam, Objective, train
 
-# Losses (data loss + .001·Σ|w|) logged in anhinga/julia-flux-drafts,
-# arxiv-1606-09470-section3/May-August-2022/v0-1/feedforward-run-3, before the update of each step.
-RUN_3 = {
-    1: 434.99817, 2: 417.88348, 3: 401.9005, 10: 219.72195, 30: 94.099655, 60: 57.90151, 100: 20.908312, 150: 13.621652
-}  # fmt: skip
+JOURNAL = Path(__file__).parents[1] / "data" / "journal"  # its sources are in data/README.md
+
+
+def rows_of(name):
+    with (JOURNAL / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+RUN_3 = {int(row["step"]): float(row["loss"]) for row in rows_of("run-3-losses.csv")}
 RUN_3_FULL = {2: 414.3733, 3: 391.8765}  # the same run with the true gradient (our design notes)
 
 
@@ -60,7 +66,7 @@ def test_published_first_losses_of_the_compare_free_and_the_recurrent_machine():
     assert objective.loss(machine.vector()) == pytest.approx(633.0662, rel=1e-6)
 
 
-# The 19-link machine of the journal ('sparse20'): its matrix as printed there, and data losses (design notes).
+# The 19-link machine of the journal ('sparse20'): its matrix as printed there.
 SPARSE_20 = """
 accum-1-2.dict-2 input.char .76140845; norm-2-1.dict accum-1-2.dict .6799909; norm-2-1.dict input.char -.5035984;
 compare-1-2.dict-1 const_1.const_1 -.44793695; compare-1-2.dict-2 const_1.const_1 .4385935;
@@ -73,13 +79,7 @@ output.dict-1 compare-3-1.false -1.2568029; output.dict-1 compare-4-2.false 1.06
 output.dict-2 compare-5-1.true 1.0863824
 """
 SPARSE_20_LOSSES = [
-    ("test string.", 140, 0.0016100588),
-    ("test string.", 150, 0.6776272),
-    ("teest string.", 140, 0.0013412877),
-    ("tets string.", 140, 0.0014382894),
-    ("tets. str.ingtb str.ingtb", 140, 1.6212574),
-    ("tets. str.ingtb str.ingtb", 180, 8.995915),
-    ("tets. str.ingtb str.ingtb", 250, 50.602097),
+    (row["string"], int(row["ticks"]), float(row["data_loss"])) for row in rows_of("sparse-20-losses.csv")
 ]
 
 
