@@ -95,16 +95,16 @@ def lay_out(machine: Machine) -> Layout:
     """Compile a machine's structure. Raises DMMError where it has not exactly one output neuron."""
     soft = [(i, link) for i, link in enumerate(machine.links) if _carries(machine, link)]
     fixed = [(link, weight) for link, weight in machine.fixed_links.items() if _carries(machine, link)]
-    loops = _memories(machine, soft, fixed)
-    live = _ancestors([link for _, link in (*soft, *((0, link) for link, _ in fixed))], machine.output)
+    loops = _memories(machine, fixed)
+    live = _ancestors([*(link for _, link in soft), *(link for link, _ in fixed)], machine.output)
     soft = [(i, link) for i, link in soft if link.to_neuron in live]
     fixed = [(link, weight) for link, weight in fixed if link.to_neuron in live]
     blocks = _find_blocks(machine, live, [link for _, link in soft], [link for link, _ in fixed], loops)
     closed = {name for block in blocks for group in block.groups if group.memory for name in group.neurons}
     fixed = [(link, weight) for link, weight in fixed if link not in loops or link.to_neuron not in closed]
-    parts = (Part(), Part())
+    parts, links = (Part(), Part()), [*(link for _, link in soft), *(link for link, _ in fixed)]
     for block in blocks:
-        _place_block(block, parts, [link for _, link in soft] + [link for link, _ in fixed])
+        _place_block(block, parts, links)
     for part in parts:
         part.connect(soft, fixed, len(machine.links))
     alphabet = frozenset("".join(group.kind.characters for block in blocks for group in block.groups))
@@ -118,12 +118,11 @@ def _carries(machine: Machine, link: Link) -> bool:
     return reads and (source.outputs is None or link.from_field in source.outputs)
 
 
-def _memories(machine: Machine, soft: list, fixed: list[tuple[Link, float]]) -> set[Link]:
+def _memories(machine: Machine, fixed: list[tuple[Link, float]]) -> set[Link]:
     """Fixed links of weight 1 from a neuron's output to the field that its kind merely adds to that output."""
-    trainable = {link for _, link in soft}
     own = [link for link, weight in fixed if weight == 1.0 and link.to_neuron == link.from_neuron]
     memory = {name: find_kind(kind).memory for name, kind in machine.neurons.items()}
-    return {link for link in own if link.to_field == memory[link.to_neuron] and link not in trainable}
+    return {link for link in own if link.to_field == memory[link.to_neuron]}
 
 
 def _ancestors(links: Iterable[Link], output: str) -> set[str]:

@@ -39,27 +39,19 @@ class Ends:
     columns: Arrays
     column_gradients: Arrays
 
-    def at(self, now: object, after: object) -> Ends:
-        """The inputs at some index of the last axis with the outputs at another."""
-        return Ends(*([each[..., index] for each in arrays] for arrays, index in self._paired(now, after)))
+    def pick(self, rows: object, columns: object) -> Ends:
+        """The inputs at one index of their arrays with the outputs at another."""
+        return Ends(*([each[index] for each in arrays] for arrays, index in self._paired(rows, columns)))
 
-    def within(self, rows: object, columns: object) -> Ends:
-        """Only some rows and some columns of both parts, given by a pair of slices each."""
-        return Ends(
-            *(
-                [each[:, span] for each, span in zip(arrays, spans, strict=True)]
-                for arrays, spans in self._paired(rows, columns)
-            )
-        )
+    def within(self, rows: tuple[slice, slice], columns: tuple[slice, slice]) -> Ends:
+        """Only some rows and some columns, given for both parts."""
+        both = self._paired(rows, columns)
+        return Ends(*([x[:, span] for x, span in zip(arrays, spans, strict=True)] for arrays, spans in both))
 
     def ticks_first(self) -> Ends:
         """Zeros of the same shapes, but with the ticks on the first axis and 1 on the last."""
         both = vars(self).values()
         return Ends(*([np.zeros((x.shape[-1], *x.shape[:-1], 1), x.dtype) for x in arrays] for arrays in both))
-
-    def tick(self, tick: int) -> Ends:
-        """Of arrays with the ticks first, the inputs at a tick with the outputs that are read at the next."""
-        return Ends(*([each[index] for each in arrays] for arrays, index in self._paired(tick, tick + 1)))
 
     def _paired(self, row: object, column: object) -> list[tuple]:
         return [(self.rows, row), (self.row_gradients, row), (self.columns, column), (self.column_gradients, column)]
@@ -154,7 +146,7 @@ class Plan:
         else:
             # Rows are taken whole, the tick that is never run included: NumPy is fastest without gaps.
             self.program.ticks = self.compiled.shape[2] + 1
-            self._write_groups(block, ends.at(slice(None), slice(1, None)))
+            self._write_groups(block, ends.pick(..., (..., slice(1, None))))
         self.program.later(partial(self._write_return, block))
 
     def _write_return(self, block: Block) -> None:
@@ -195,7 +187,7 @@ class Plan:
         program.later(partial(_copy, program.undo, local.row_gradients, ends.row_gradients, inwards=False))
         program.ticks = 1
         for tick in range(self.compiled.shape[2]):
-            now = local.tick(tick)
+            now = local.pick(tick, tick + 1)  # what is emitted now is read at the next tick
             read, read_gradients = ([x[tick] for x in arrays] for arrays in (local.columns, local.column_gradients))
             self._write_within(program.do, block, now.rows, read, transposed=False)
             back = partial(self._write_within, program.undo, block, read_gradients, now.row_gradients)
@@ -208,9 +200,11 @@ class Plan:
         """Add what the block's own links carry at one tick, or, transposed, what comes back along them."""
         to, source = self._carried(to), self._carried(source)
         for matrix, rows, columns, a, b in zip(self.matrices, block.rows, block.columns, to, source, strict=True):
-            own, product = matrix[:, rows, columns], np.zeros_like(a)
-            _multiply(write, own.swapaxes(1, 2) if transposed else own, b, product)
-            write(np.add, a, product, a)
+            own = matrix[:, rows, columns]
+            if own.size:
+                product = self.program.scratch(a, "within")
+                write(np.matmul, own.swapaxes(1, 2) if transposed else own, b, product)
+                write(np.add, a, product, a)
 
 
 def _multiply(write: Callable, matrix: Array, streams: Array, out: Array) -> None:

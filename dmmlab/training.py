@@ -48,7 +48,7 @@ class Objective:
         for name, value in (("l1", l1), ("l2", l2)):
             if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
                 raise DMMError(f"{name} is {value!r}; it is a number of at least 0")
-        self.machine, self.task, self.l1, self.l2, self.memory_gradient = (machine, task, l1, l2, memory_gradient)
+        self.machine, self.task, self.l1, self.l2, self.memory_gradient = machine, task, l1, l2, memory_gradient
         self.weights = machine.vector()
         self.links = [str(link) for link in machine.links]
         self.flat = task.compile(machine, dtype)
