@@ -1,0 +1,131 @@
+"""Exactness: a machine against its teacher at every tick, on strings neither was made for."""
+
+from __future__ import annotations
+
+import string as alphabets
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from dmmlab.files import DMMError, whole
+from dmmlab.flat import Flat
+from dmmlab.machines import Machine
+
+EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact
+LETTERS = alphabets.ascii_letters + alphabets.digits + alphabets.punctuation + " "
+SPEEDS = (1, 2, 3, 5, 10, 13)
+Text = str | tuple[str, ...]
+CHUNK = 4000  # ticks run together: more of them no longer fit the processor's cache
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """The largest error found, the string and speed that cause it, and a shortest string that still does."""
+
+    largest_error: float
+    string: Text
+    ticks_per_character: int
+    counterexample: Text | None
+    strings: int
+
+    @property
+    def exact(self) -> bool:
+        return self.largest_error <= EXACT
+
+    def __bool__(self) -> bool:
+        return self.exact
+
+    def __str__(self) -> str:
+        if self.exact:
+            return f"exact on {self.strings} strings (largest error {self.largest_error:.1g})"
+        return f"wrong: error {self.largest_error:.3g}; shortest counterexample {self.counterexample!r}"
+
+    def to_dict(self) -> dict:
+        return asdict(self) | {"exact": self.exact}
+
+
+def random_strings(
+    count: int = 1000, seed: int = 0, letters: Collection[str] = "", longest: int = 200
+) -> Iterator[tuple[Text, int]]:
+    """Random strings with the ticks a character takes: all lengths from 1 to `longest`, four manners in turn.
+
+    Runs of one letter; two or three letters; sentences with many '.'; anything printable. `letters` are those a task
+    was trained on, or its words; half of the strings have those alone, the others mostly some it never saw.
+    """
+    rng = np.random.default_rng(whole("seed", seed, 0))
+    every, plain = sorted(set(LETTERS) | set(letters)), all(len(letter) == 1 for letter in letters)
+    for i in range(count):
+        length, pool = int(rng.integers(1, longest + 1)), every
+        if letters and rng.integers(2):
+            pool = sorted(set(letters))
+        if i % 4 == 0:
+            runs = rng.geometric(1 / rng.integers(1, length + 1), size=length)
+            text = np.repeat(rng.choice(pool, length), runs)[:length]
+        elif i % 4 == 1:
+            text = rng.choice(rng.choice(pool, 3), length)
+        elif i % 4 == 2:
+            text = rng.choice([*pool, *"." * (len(pool) // 3), *" " * (len(pool) // 5)], length)
+        else:
+            text = rng.choice(pool, length)
+        yield "".join(text) if plain else tuple(text.tolist()), int(rng.choice(SPEEDS))
+
+
+def examine(
+    machine: Machine,
+    teacher: Machine,
+    count: int = 1000,
+    seed: int = 0,
+    letters: Collection[str] = "",
+    longest: int = 200,
+) -> Exactness:
+    """Compare a machine with its teacher at every tick of `count` random strings (see `random_strings`).
+
+    The result names the largest error, and if that is no rounding error a counterexample made as short as possible.
+    """
+    fed = sorted(random_strings(whole("count", count), seed, letters, longest), key=lambda run: len(run[0]) * run[1])
+    worst = (-1.0, "", 1)
+    for some in _chunks(fed):
+        errors = largest_errors(machine, teacher, [text for text, _ in some], [speed for _, speed in some])
+        i = int(np.argmax(errors))
+        worst = max(worst, (float(errors[i]), *some[i]), key=lambda found: found[0])
+    error, text, speed = worst
+    counterexample = None if error <= EXACT else _shrink(machine, teacher, text, speed)
+    return Exactness(error, text, speed, counterexample, count)
+
+
+def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], speeds: Sequence[int]) -> np.ndarray:
+    """The largest |difference| of the answers of two machines at any tick of each string, (strings,)."""
+    flats = [Flat(each, strings, ticks_per_character=list(speeds)) for each in (machine, teacher)]
+    with np.errstate(all="ignore"):
+        apart = np.abs(flats[0].answers(machine.vector()) - flats[1].answers(teacher.vector())).max(axis=-1)
+    counted = np.arange(apart.shape[1]) < np.array(flats[0].ticks)[:, None]
+    apart = np.where(counted, apart, 0.0).max(axis=1)
+    return np.where(np.isfinite(apart), apart, np.inf)
+
+
+def _chunks(fed: Sequence[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:
+    """Strings of similar length together, as many as make up CHUNK ticks."""
+    some: list[tuple[Text, int]] = []
+    for text, speed in fed:
+        if some and (len(some) + 1) * len(text) * speed > CHUNK:
+            yield some
+            some = []
+        some.append((text, speed))
+    if not some:
+        raise DMMError("there are no strings to examine; ask for at least one")
+    yield some
+
+
+def _shrink(machine: Machine, teacher: Machine, text: Text, speed: int) -> Text:
+    """Take characters away, ever fewer at a time, as long as the error stays."""
+    size = len(text)
+    while size:
+        for start in range(0, len(text), size):
+            shorter = text[:start] + text[start + size :]
+            if shorter and largest_errors(machine, teacher, [shorter], [speed])[0] > EXACT:
+                text = shorter
+                break
+        else:
+            size //= 2
+    return text

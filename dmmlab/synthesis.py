@@ -1,0 +1,284 @@
+"""Synthesis: from a few strings to a program, unattended.
+
+An attempt draws random weights for a large machine, presses its links to zero while it learns, solves for what is
+left, cuts link by link, and rewires what remains in canonical weights. An attempt may end in a machine that is stuck
+or longer than need be, so attempts are repeated until the shortest program found so far has been found twice.
+Nothing but the task's own strings is looked at; whether the program is exact is asked at the end, of strings it never saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from dmmlab.exactness import Exactness, examine
+from dmmlab.files import DMMError, read_json, whole, write_json
+from dmmlab.machines import Link, Machine, feedforward
+from dmmlab.neurons import find_kind
+from dmmlab.pruning import ORDERS, SOLVED, cut, living, press, rewire, solve, supports
+from dmmlab.reading import canonical, signatures, snap
+from dmmlab.tasks import Task
+from dmmlab.training import Adam, Objective
+from dmmlab.vvalues import from_leaves
+
+SCALE = 0.01  # deviation of the random weights an attempt begins with
+STEPS, RATE = 2000, 0.01  # of Adam, while links are pressed
+PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero; reached after half of the steps
+ROUND, WHOLE = 100, 500  # steps a round; steps before links at zero are taken out for good
+ATTEMPTS = 12
+
+
+@dataclass
+class Synthesis:
+    """What was found: the machine in canonical form, how exact it is, and every round on the way.
+
+    `history` is a list of dicts with the entries attempt, stage (press, solve, cut, rewire, end), links, loss_before,
+    loss (data losses), cut (names of links), refused (removals that did not work, and the loss they left), seconds.
+    `programs` are the machines that attempts ended with, shortest first. `exact` is true where the machine agrees with
+    the teacher on random strings; it says what went wrong if not.
+    """
+
+    machine: Machine
+    data_loss: float
+    exact: Exactness
+    history: list[dict[str, Any]]
+    programs: list[Machine]
+
+    def to_dict(self) -> dict:
+        """Plain data: the result in one row of a table."""
+        seconds = sum(each["seconds"] for each in self.history)
+        found = {"links": len(self.machine.links), "data_loss": self.data_loss, "seconds": seconds}
+        return found | {"attempts": 1 + max(each["attempt"] for each in self.history), **self.exact.to_dict()}
+
+
+def synthesize(
+    task: Task,
+    seed: int = 0,
+    architecture: Machine | None = None,
+    memory_gradient: str = "full",
+    keep: Collection[str] = (),
+    order: str = "leave-one-out",
+    attempts: int = ATTEMPTS,
+    checkpoint: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> Synthesis:
+    """Find a short program that answers as the task's teacher does.
+
+    `architecture` (5 × 2 layers, with the teacher's letters, unless given) says which links there may be; its own weights, if it has any, are where
+    attempts begin, so that a broken machine embedded in it is mended. `keep` names links that must not be cut. `order`
+    says which links are tried first: by the loss each removal costs ("leave-one-out") or by "magnitude".
+    `memory_gradient` as in `Objective`. With a `checkpoint` path every round is written there, and a killed run goes
+    on from it to the same result. Same arguments, same machine. Raises DMMError for an architecture that cannot reach
+    an output the teacher uses, for links in `keep` that it does not have, and for a checkpoint of another run.
+    """
+    if architecture is None:
+        kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
+        letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
+        architecture = feedforward(dot_clip=task.teacher.dot_clip, letters=letters)
+    run = _Run(task, whole("seed", seed, 0), architecture, memory_gradient, frozenset(keep), order)
+    run.attempts = whole("attempts", attempts)
+    if checkpoint is not None and Path(checkpoint).exists():
+        run.load(checkpoint)
+    bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
+    with bar, threadpool_limits(1, "blas"):
+        while not run.done:
+            run.advance()
+            bar.set_description_str(run.line())
+            if checkpoint is not None:
+                write_json(checkpoint, run.to_dict())
+        return run.result()
+
+
+@dataclass
+class _Run:
+    """Where a synthesis stands; `advance` does one round."""
+
+    task: Task
+    seed: int
+    architecture: Machine
+    memory_gradient: str
+    keep: frozenset[str]
+    order: str
+    attempts: int = ATTEMPTS
+    attempt: int = 0
+    stage: str = "press"
+    machine: Machine | None = None
+    adam: Adam = field(default_factory=Adam)
+    ends: list[tuple[Machine, float]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise DMMError(f"order is {self.order!r}; it is one of {', '.join(ORDERS)}")
+        missing = self.keep - {str(link) for link in self.architecture.links}
+        if missing:
+            raise DMMError(f"keep: the architecture has no link {sorted(missing)[0]!r}; correct its name")
+        inputs, _ = supports(self.architecture, self.architecture.links)
+        for side, name in enumerate(("dict-1", "dict-2")):
+            if self.task.targets[..., side].any() and not inputs.get((self.architecture.output, name)):
+                place = f"{self.architecture.output}.{name}"
+                raise DMMError(f"{place}: no link of the architecture carries anything there, but the teacher answers")
+        begin = Objective(self.architecture, self.task, memory_gradient=self.memory_gradient).identity()
+        content = [begin, self.seed, sorted(self.keep), self.order]
+        self.identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        self._begin()
+
+    # ---- rounds ----
+
+    @property
+    def done(self) -> bool:
+        """Whether the shortest program so far was found twice, or attempts are used up."""
+        programs = [signatures(machine)[machine.output] for machine, loss in self.ends if loss < SOLVED]
+        if len(self.ends) >= self.attempts:
+            return True
+        shortest = min((len(machine.links) for machine, loss in self.ends if loss < SOLVED), default=None)
+        sizes = [len(machine.links) for machine, loss in self.ends if loss < SOLVED]
+        best = [text for text, size in zip(programs, sizes, strict=True) if size == shortest]
+        return len(best) > len(set(best))
+
+    def advance(self) -> None:
+        begin, before, links = time.perf_counter(), self._loss(self.machine), {str(link) for link in self.machine.links}
+        stage, attempt = self.stage, self.attempt
+        note = getattr(self, f"_{stage}")()
+        machine = note.pop("machine", self.machine)
+        gone = sorted(links - {str(link) for link in machine.links})
+        entry = {"attempt": attempt, "stage": stage, "links": len(machine.links), "loss_before": before}
+        entry |= {"loss": note.pop("loss"), "cut": gone, "refused": note.pop("refused", [])}
+        self.history.append(entry | {"seconds": time.perf_counter() - begin})
+
+    def _loss(self, machine: Machine) -> float:
+        return float(Objective(machine, self.task).data_loss(machine.vector()))
+
+    def _begin(self) -> None:
+        rng = np.random.default_rng([self.seed, self.attempt])
+        weights = self.architecture.vector() + rng.normal(scale=SCALE, size=len(self.architecture.links))
+        self.machine, self.adam, self.stage = self.architecture.with_vector(weights), Adam(RATE), "press"
+
+    def _press(self) -> dict[str, Any]:
+        objective = Objective(self.machine, self.task, memory_gradient=self.memory_gradient)
+        free = np.array([link not in self.keep for link in objective.links], float)
+
+        def pressure(step: int) -> np.ndarray:
+            return PRESSURE * min(1.0, 2.0 * step / STEPS) * free
+
+        weights = press(objective, self.machine.vector(), self.adam, pressure, ROUND)
+        loss = float(objective.data_loss(weights))
+        self.machine = self.machine.with_vector(weights)
+        if self.adam.steps >= WHOLE:
+            smaller = living(self.machine)
+            place = {link: i for i, link in enumerate(self.machine.links)}
+            rows = [place[link] for link in smaller.links]
+            self.adam.mean, self.adam.variance = self.adam.mean[rows], self.adam.variance[rows]
+            self.machine = smaller
+        if self.adam.steps >= STEPS:
+            self.stage = "solve"
+        return {"loss": loss}
+
+    def _solve(self) -> dict[str, Any]:
+        self.machine, loss = solve(self.machine, self.task, rounds=60)
+        lost = self.keep - {str(link) for link in self.machine.links}
+        machine = self.machine
+        if loss < SOLVED and not lost:
+            self.stage = "cut"
+        else:
+            self._end(np.inf if lost else loss)
+        return {"machine": machine, "loss": loss}
+
+    def _cut(self) -> dict[str, Any]:
+        found = cut(self.machine, self.task, self.keep, self.order)
+        self.machine = found["machine"]
+        if not found["cut"]:
+            self.stage = "rewire"
+        return {"loss": self._loss(self.machine), "refused": found["refused"]}
+
+    def _rewire(self) -> dict[str, Any]:
+        form = self._canonical(self.machine)
+        shorter = rewire(form, self.task, self.architecture, self.keep)
+        if shorter is not form:
+            self.machine, self.stage = shorter, "cut"
+            return {"loss": self._loss(self.machine)}
+        self.machine = form
+        loss = self._loss(self.machine)
+        self._end(loss)
+        return {"machine": form, "loss": loss}
+
+    def _canonical(self, machine: Machine) -> Machine:
+        """Canonical weights; where the task's strings never make a dot clip, they leave its units open."""
+        forms = (canonical(machine, clip) for clip in (False, True))
+        form = next(form for form in forms if self._loss(form) < SOLVED)
+        objective = Objective(form, self.task)
+        return snap(form, lambda each: float(objective.data_loss(each.vector())) < SOLVED * SOLVED)
+
+    def _end(self, loss: float) -> None:
+        self.ends.append((self.machine, loss))
+        self.attempt += 1
+        if not self.done:
+            self._begin()
+
+    # ---- what is told and kept ----
+
+    def line(self) -> str:
+        last = self.history[-1]
+        found = [len(machine.links) for machine, loss in self.ends if loss < SOLVED]
+        best = f", shortest program so far {min(found)} links" if found else ""
+        place = f"seed {self.seed}, attempt {last['attempt'] + 1}, {last['stage']}"
+        return f"{place}: {last['links']} links, data loss {last['loss']:.3g}{best}"
+
+    def result(self) -> Synthesis:
+        ranked = sorted(self.ends, key=lambda end: (end[1] >= SOLVED, len(end[0].links) if end[1] < SOLVED else end[1]))
+        machine, loss = ranked[0]
+        letters = set().union(*self.task.strings)
+        exact = examine(machine, self.task.teacher, letters=letters)
+        return Synthesis(machine, loss, exact, self.history, [each for each, _ in ranked])
+
+    def to_dict(self) -> dict:
+        moments = {name: np.asarray(getattr(self.adam, name)).tolist() for name in ("mean", "variance")}
+        return {
+            "format": "dmmlab synthesis 1",
+            "run": self.identity,
+            "attempt": self.attempt,
+            "stage": self.stage,
+            "machine": _links(self.machine),
+            "adam": {**moments, "steps": self.adam.steps},
+            "ends": [[_links(machine), None if loss == np.inf else loss] for machine, loss in self.ends],
+            "history": self.history,
+        }
+
+    def load(self, path: str | os.PathLike) -> None:
+        content = read_json(path, "checkpoint")
+        try:
+            if content["format"] != "dmmlab synthesis 1":
+                raise ValueError("another format")
+            identity, moments = content["run"], content["adam"]
+            machine = self._machine(content["machine"])
+            ends = [(self._machine(links), np.inf if loss is None else float(loss)) for links, loss in content["ends"]]
+            adam = Adam(RATE, *(np.array(moments[name], float) for name in ("mean", "variance")), moments["steps"])
+            stage, attempt, history = content["stage"], content["attempt"], list(content["history"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DMMError(f"{path}: this is no checkpoint of a synthesis ({error}); delete it to begin anew") from None
+        if identity != self.identity:
+            raise DMMError(
+                f"{path}: this checkpoint is of another task, seed or setting; name another file, or delete it"
+            )
+        self.machine, self.ends, self.adam = machine, ends, adam
+        self.stage, self.attempt, self.history = stage, attempt, history
+
+    def _machine(self, links: list) -> Machine:
+        leaves = {Link(*ends): float(weight) for *ends, weight in links}
+        # Links of weight zero are part of a machine in training.
+        whole_machine = replace(self.architecture, weights=from_leaves(leaves.items()), links=tuple(leaves))
+        return whole_machine if len(leaves) == len(self.architecture.links) else living(whole_machine)
+
+
+def _links(machine: Machine) -> list:
+    return [[*link, weight] for link, weight in zip(machine.links, machine.vector().tolist(), strict=True)]
