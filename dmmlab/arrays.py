@@ -42,9 +42,11 @@ class Program:
         places: Sequence[Mapping[str, int]],
         dot_clip: float,
         dtype: type,
+        tie_order: str | None = None,
     ) -> None:
         self.strings, self.ticks_per_character, self.places = strings, ticks_per_character, places
         self.dot_clip, self.dtype, self.ticks = dot_clip, dtype, 1
+        self.tie_ranks = None if tie_order is None else self._ranks(tie_order)
         self.forward: list[Callable[[], object]] = []
         self.backward: list[Callable[[], object]] = []
         self._pulls: list[Callable[[], None]] = []
@@ -127,6 +129,10 @@ class Program:
                 self.scratch(out.value, "share"),
             )
             self.undo(np.equal, sizes, np.expand_dims(out.value, KEYS), tied)
+            if self.tie_ranks is not None:  # of the tied leaves only the last in that order
+                self.undo(np.multiply, tied, self.tie_ranks, tied)
+                self.undo(np.maximum.reduce, tied, axis=KEYS, out=share)
+                self.undo(np.equal, tied, np.expand_dims(share, KEYS), tied)
             self.undo(np.add.reduce, tied, axis=KEYS, out=share)
             self.undo(np.divide, out.gradient, share, share)
             self.undo(np.sign, a.value, signs)
@@ -227,6 +233,13 @@ class Program:
     def _numbers(self, like: Node) -> Node:
         shape = like.value.shape if like.value.ndim == 4 else (*like.value.shape[:2], *like.value.shape[3:])
         return Node(np.zeros(shape, self.dtype))
+
+    def _ranks(self, tie_order: str) -> Array:
+        """The places of keys in that order, from 2 on, (keys + 1, strings, 1); 1 for those that are not in it."""
+        ranks = np.ones((max(map(len, self.places)) + 1, len(self.places), 1), self.dtype)
+        for string, places in enumerate(self.places):
+            ranks[[*places.values()], string, 0] = [2 + tie_order.rfind(key) for key in places]
+        return ranks
 
     def _stream(self, members: int, neurons: int) -> Node:
         keys = max(map(len, self.places)) + 1

@@ -19,6 +19,7 @@ import graphviz
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.style import context
 from scipy.sparse.csgraph import shortest_path
@@ -40,6 +41,7 @@ POSITIVE, NEGATIVE, QUIET = "#0072B2", "#D55E00", "#888888"
 FILLS = {"accum": "#E6F0E3", "norm": "#FFF6DC", "dot": "#F4E9F2", "compare": "#E4F1F2"}
 SHAPES = {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
 SHAPES |= dict.fromkeys(SOURCES, {"shape": "ellipse", "fillcolor": "#EEEEEE"})
+MARKS = {"input": "v", "eos": "<", "const_1": ">", "accum": "s", "norm": "o", "dot": "D", "compare": "^", "output": "*"}
 FONT = {"fontname": "DejaVu Sans,Verdana,sans-serif"}  # readers of an SVG may lack the first
 GRAPH = FONT | {"rankdir": "BT", "nodesep": "0.2", "ranksep": "0.3", "outputorder": "edgesfirst", "fontsize": "10"}
 # The default label stands in a line of its own: pygraphviz forgets it in the first graph of a process.
@@ -245,6 +247,54 @@ def new_figure(columns: int = 1, height: float = 2.3) -> tuple[Figure, Axes]:
     with context(STYLE):
         figure = _Shown(figsize=((ONE_COLUMN, TWO_COLUMNS)[columns - 1], height))
         return figure, figure.add_subplot()
+
+
+def draw_strip(machines: Mapping[str, Machine], columns: int = 4) -> Figure:
+    """Machines cut out of the first one, side by side under their labels: every neuron keeps its place.
+
+    Input below, output above; soft links in the colours of `draw`, and only what lies between a source and an output.
+    A matplotlib figure, two columns of a paper wide. Raises DMMError for no machines, or a neuron the first has not.
+    """
+    columns = whole("columns", columns)
+    if not machines:
+        raise DMMError("no machines to draw; give at least one")
+    layers = _layers(*_parts(next(iter(machines.values())), live_only=False))
+    at = {name: _place(layers, rank, i).split(",") for rank, row in enumerate(layers) for i, name in enumerate(row)}
+    places = {name: np.array(place, dtype=float) for name, place in at.items()}
+    if new := sorted({name for machine in machines.values() for name in machine.neurons} - set(places)):
+        raise DMMError(f"neuron {new[0]!r} has no place, for the first machine has none of that name")
+    rows = -(-len(machines) // columns)
+    with context(STYLE):
+        figure = _Shown(figsize=(TWO_COLUMNS, 1.9 * rows + 0.3))
+        for number, (label, machine) in enumerate(machines.items(), start=1):
+            axes = figure.add_subplot(rows, columns, number, title=str(label).replace("$", r"\$"))
+            axes.plot(*zip(*places.values(), strict=True), ls="")  # so that all have the same limits
+            axes.set_axis_off()
+            _draw_frame(axes, machine, places)
+        marks = [axes.plot([], [], **_mark(kind))[0] for kind in MARKS]
+        figure.legend(marks, [*MARKS], loc="outside lower center", ncols=len(MARKS))
+    return figure
+
+
+def _draw_frame(axes: Axes, machine: Machine, places: Mapping[str, np.ndarray]) -> None:
+    kinds, wires = _parts(machine, live_only=True)
+    wires = sorted(((weight, link) for link, weight, fixed in wires if not fixed), key=lambda wire: abs(wire[0]))
+    lines = []
+    for _, (to, field, source, _) in wires:  # to the left or the right of the neuron, as in `draw`
+        fields = [*(find_kind(kinds[to]).inputs or ())]
+        side = fields.index(field) - (len(fields) - 1) / 2 if field in fields else 0
+        lines.append((places[source], places[to] + (14 * side, 0)))
+    sizes, share = np.abs([weight for weight, _ in wires]), min(1.0, MANY / max(len(wires), 1))
+    look = {"lw": 0.1 + share**0.5 * (0.4 + sizes / sizes.max(initial=1e-300)), "alpha": 0.3 + 0.6 * share}
+    colors = [NEGATIVE if weight < 0 else POSITIVE for weight, _ in wires]
+    axes.add_collection(LineCollection(lines, colors=colors, **look))
+    for name in sorted({name for _, link in wires for name in (link.to_neuron, link.from_neuron)}):
+        axes.plot(*places[name], **_mark(kinds[name]))
+
+
+def _mark(kind: str) -> dict[str, object]:
+    look = {"marker": MARKS.get(kind, "h"), "mfc": FILLS.get(kind, "white"), "mec": "#555555"}
+    return look | {"ms": 4, "mew": 0.6, "ls": "", "zorder": 3}
 
 
 def plot_losses(

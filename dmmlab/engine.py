@@ -39,13 +39,16 @@ class TreeOps:
     dot_clip: float
     string: str = ""
     ticks_per_character: int = 10
+    tie_order: str | None = None
 
     add = staticmethod(vvalues.add)
     inner = staticmethod(vvalues.inner)
-    max_norm = staticmethod(vvalues.max_norm)
     number = staticmethod(vvalues.number)
     constant = VValue
     difference = staticmethod(operator.sub)
+
+    def max_norm(self, a: VValue) -> float:
+        return vvalues.max_norm(a, self.tie_order)
 
     @staticmethod
     def relu(a: float) -> float:
@@ -145,17 +148,19 @@ def cycle(
     ticks_per_character: int = 10,
     weights: VValue | None = None,
     memory_gradient: str = "full",
+    tie_order: str | None = None,
 ) -> Iterator[Tick]:
     """The machine on a string, one `Tick` after another, the first being tick 1.
 
     `ticks=None` runs len(string)·ticks_per_character + 20 ticks. `weights` replaces the machine's trainable matrix
-    and may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories.
+    and may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories, and at ties of
+    a max-norm `tie_order` says where its gradient goes (see `max_norm`).
     Raises DMMError for a string without characters, fewer than one tick, or an unknown kind of gradient.
     """
     ticks, ticks_per_character = check_run(string, ticks, ticks_per_character)
-    check_gradient(memory_gradient)
+    check_gradient(memory_gradient, tie_order)
     matrix = (machine.weights if weights is None else weights) + machine.fixed
-    ops = TreeOps(machine.dot_clip, string, ticks_per_character)
+    ops = TreeOps(machine.dot_clip, string, ticks_per_character, tie_order)
     outputs = VValue()
     for tick in range(1, ticks + 1):
         inputs = down(matrix, outputs)
@@ -178,16 +183,22 @@ def answers(machine: Machine, string: str, ticks: int | None = None, **options: 
 
 
 def check_run(string: str, ticks: int | None, ticks_per_character: int) -> tuple[int, int]:
-    """Ticks and ticks per character as whole numbers of at least 1. Raises DMMError otherwise."""
-    if not isinstance(string, str) or not string:
-        raise DMMError(f"string {string!r} has no characters; give at least one")
+    """Ticks and ticks per character as whole numbers of at least 1. Raises DMMError otherwise.
+
+    A string may also be a tuple of words: then the input emits a word at a time.
+    """
+    words = string if isinstance(string, tuple) else [string]
+    if not string or not all(isinstance(word, str) and word not in ("", ":number") for word in words):
+        raise DMMError(f"string {string!r} has no characters; give at least one, or a tuple of words")
     ticks_per_character = whole("ticks_per_character", ticks_per_character)
     if ticks is None:
         ticks = len(string) * ticks_per_character + 20
     return whole("ticks", ticks), ticks_per_character
 
 
-def check_gradient(memory_gradient: str) -> None:
-    """Raises DMMError for another word than 'full' or 'truncated'."""
+def check_gradient(memory_gradient: str, tie_order: str | None = None) -> None:
+    """Raises DMMError for another word than 'full' or 'truncated', and for a tie order that is no string."""
     if memory_gradient not in GRADIENTS:
         raise DMMError(f"memory_gradient is {memory_gradient!r}; it is 'full' or 'truncated'")
+    if not (tie_order is None or isinstance(tie_order, str)):
+        raise DMMError(f"tie_order is {tie_order!r}; it is a string of characters, the last of which wins, or None")

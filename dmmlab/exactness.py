@@ -31,6 +31,7 @@ class Exactness:
 
     @property
     def exact(self) -> bool:
+        """Whether nothing beyond rounding was found."""
         return self.largest_error <= EXACT
 
     def __bool__(self) -> bool:
@@ -42,6 +43,7 @@ class Exactness:
         return f"wrong: error {self.largest_error:.3g}; shortest counterexample {self.counterexample!r}"
 
     def to_dict(self) -> dict:
+        """Plain data, for tables and files."""
         return asdict(self) | {"exact": self.exact}
 
 

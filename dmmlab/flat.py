@@ -7,6 +7,7 @@ It computes what `dmmlab.engine` computes, for every machine whose streams are f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,7 +22,8 @@ from dmmlab.layout import lay_out
 from dmmlab.machines import Machine
 from dmmlab.plans import Array, Compiled, Plan
 
-MEMBERS = 8  # machines in one plan: with more of them its arrays fall out of the processor's cache
+# Machines in one plan: few, so that its arrays stay in the processor's cache, unless they are small.
+LEAST_MEMBERS, MOST_MEMBERS, CELLS = 8, 128, 1_000_000
 SPARE_PLANS = 4
 
 
@@ -30,7 +32,8 @@ class Flat:
 
     `Flat(machine, strings, ticks, ticks_per_character)`: ticks (None: characters × speed + 20) and speeds are one
     number or one a string. `answers(w)` gives left and right at every tick; strings with fewer ticks than the longest
-    run on to its end. `dtype` is np.float64 or np.float32. Raises DMMError for what cannot be run.
+    run on to its end. `dtype` is np.float64 or np.float32. `tie_order` says where the gradient of a max-norm goes at
+    ties (see `max_norm`). Raises DMMError for what cannot be run.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Flat:
         ticks: int | Sequence[int] | None = None,
         ticks_per_character: int | Sequence[int] = 10,
         dtype: type = np.float64,
+        tie_order: str | None = None,
     ) -> None:
         if not isinstance(machine, Machine):
             raise DMMError(f"a {type(machine).__name__} is no machine to run")
@@ -47,6 +51,7 @@ class Flat:
             raise DMMError(f"no strings to run on ({strings!r}); give a list of at least one")
         if dtype not in (np.float32, np.float64):
             raise DMMError(f"dtype is {dtype!r}; it is np.float32 or np.float64")
+        check_gradient("full", tie_order)
         self.strings, self.dtype = (strings,) if isinstance(strings, str) else tuple(strings), dtype
         runs = zip(self.strings, self._spread(ticks), self._spread(ticks_per_character), strict=True)
         self.ticks, self.ticks_per_character = zip(*(check_run(*run) for run in runs), strict=True)
@@ -55,12 +60,14 @@ class Flat:
         places = [{key: i for i, key in enumerate(each)} for each in keys]
         shape = len(self.strings), max(map(len, keys)), max(self.ticks)
         fed = self.strings, self.ticks_per_character, places, shape
-        self.compiled = Compiled(layout.parts, len(machine.links), *fed, machine.dot_clip, dtype)
+        self.compiled = Compiled(layout.parts, len(machine.links), *fed, machine.dot_clip, dtype, tie_order)
         # Clock, input and constants are the same for all weights: computed once.
         first = Plan(self.compiled, [block for block in layout.blocks if block.frozen], 1, cut=False)
         first.run_program()
         self.compiled.frozen = first.ends.columns
         self.blocks = [block for block in layout.blocks if not block.frozen]
+        ends = sum(len(part.rows) + len(part.columns) for part in layout.parts)
+        self.members = min(max(CELLS // (ends * math.prod(shape)), LEAST_MEMBERS), MOST_MEMBERS)
         self._spare: list[Plan] = []
 
     def __getstate__(self) -> dict:
@@ -103,18 +110,18 @@ class Flat:
             raise DMMError(f"weights have shape {weights.shape}; this machine has {self.compiled.links} links")
         members, leases = np.atleast_2d(weights), []
         answers = np.empty((len(members), *self.compiled.shape[::2], 2), self.dtype)
-        for start in range(0, len(members), MEMBERS):
-            some = members[start : start + MEMBERS]
+        for start in range(0, len(members), self.members):
+            some = members[start : start + self.members]
             leases.append(_Lease(self, len(some), memory_gradient == "truncated"))
-            answers[start : start + MEMBERS] = leases[-1].plan.run(some)
+            answers[start : start + self.members] = leases[-1].plan.run(some)
         return answers[0] if weights.ndim == 1 else answers, leases
 
     def _pull(self, leases: list[_Lease], shape: tuple, gradient: Array) -> Array:
         members = gradient.reshape(-1, *gradient.shape[-3:])
-        starts = range(0, len(members), MEMBERS)
+        starts = range(0, len(members), self.members)
         result = np.empty((len(members), self.compiled.links), self.dtype)
         for i, lease in zip(starts, leases, strict=True):
-            result[i : i + MEMBERS] = lease.plan.pull(members[i : i + MEMBERS])
+            result[i : i + self.members] = lease.plan.pull(members[i : i + self.members])
         return result.reshape(shape)
 
 

@@ -37,10 +37,12 @@ class Expression:
 
     @property
     def text(self) -> str:
+        """As plain text."""
         return _write(self, _TEXT)
 
     @property
     def latex(self) -> str:
+        """As LaTeX, without the dollars."""
         return _write(self, _LATEX)
 
 
@@ -265,7 +267,8 @@ _READ: dict[str, Callable] = {
 # ---- writing ----
 
 _TEXT = {
-    "zero": "0", "one": "1", "input": "input", "unit": "'{letter}'", "ticks": "t", "total": "Σ {}", "max-norm": "max-norm({})",
+    "zero": "0", "one": "1", "input": "input", "unit": "'{letter}'", "ticks": "t", "total": "Σ {}",
+    "max-norm": "max-norm({})",
     "abs": "|{}|", "max": "max({}, {})", "min": "min({}, {})", "clip": "clip({}, ±{})", "relu": "relu({})",
     "inner": "⟨{}, {}⟩", "product": "{}·{}", "count": "count of '{letter}' in {}", "ramp": "{}·t",
     "count total": "count of '{letter}'", "at": "{}[t−{}]", "times": "{}·{}", "minus": MINUS,

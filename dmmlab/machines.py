@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dmmlab import trees
-from dmmlab.files import DMMError, read_json, whole, write_json
+from dmmlab.files import DMMError, project_root, read_json, whole, write_json
 from dmmlab.neurons import Kind, find_kind
 from dmmlab.trees import NUMBER
 from dmmlab.vvalues import VValue, from_leaves
@@ -244,6 +244,18 @@ def save_matrix(matrix: Mapping, path: str | os.PathLike) -> None:
     write_json(path, check_matrix(matrix).to_dict())
 
 
+def load_machine(name: str) -> Machine:
+    """A machine of the project's data/machines; `name.about.json` there says how it was made.
+
+    Raises DMMError that lists the names there are, or begins with the path of a file that is no machine.
+    """
+    folder = project_root() / "data" / "machines"
+    names = sorted(path.stem for path in folder.glob("*.json") if not path.stem.endswith(".about"))
+    if name not in names:
+        raise DMMError(f"there is no machine {name!r} in {folder}; there are: {', '.join(names) or 'none'}")
+    return Machine.load(folder / f"{name}.json")
+
+
 # ---- builders ----
 
 CLOCK = (("timer.timer", "timer.timer"), ("input.timer", "timer.timer"))
@@ -259,19 +271,41 @@ def handcrafted_detector(dot_clip: float = DOT_CLIP) -> Machine:
 
     Left: relu(count of the most frequent character − 1); right: the number of '.', clipped.
     """
-    neurons = {name: name for name in ("timer", "input", "accum", "norm", "compare", "const_1", "eos", "dot", "output")}
-    soft = (
-        ("accum.dict-2", "input.char"),
-        ("norm.dict", "accum.dict"),
-        ("compare.dict-1", "norm.norm"),
-        ("compare.dict-2", "const_1.const_1"),
-        ("dot.dict-1", "accum.dict"),
-        ("dot.dict-2", "eos.char"),
-        ("output.dict-1", "compare.true"),
-        ("output.dict-2", "dot.dot"),
-    )
-    fixed = _fixed((*CLOCK, ("accum.dict-1", "accum.dict")))
-    return Machine(neurons, _fixed(soft), fixed, dot_clip=dot_clip)
+    program = """
+        accum.dict-2 <- input.char
+        norm.dict <- accum.dict
+        compare.dict-1 <- norm.norm
+        compare.dict-2 <- const_1.const_1
+        dot.dict-1 <- accum.dict
+        dot.dict-2 <- eos.char
+        output.dict-1 <- compare.true
+        output.dict-2 <- dot.dot
+    """
+    return write_program(program, dot_clip)
+
+
+def write_program(text: str, dot_clip: float = DOT_CLIP) -> Machine:
+    """A machine from lines "to.field <- weight from.field"; a weight of 1 may be left out.
+
+    A neuron's name says its kind, up to the first hyphen (`compare-2`; `letter-a` is the source of that letter).
+    Accumulators remember. Raises DMMError that names the line it cannot read.
+    """
+    machine, memories = Machine({**SOURCES, "output": "output"}, fixed=_fixed(CLOCK), dot_clip=dot_clip), []
+    for line in filter(str.strip, text.splitlines()):
+        to, arrow, rest = line.partition(" <- ")
+        *weight, source = rest.split(maxsplit=1)
+        try:
+            link, weight = Link.parse(to.strip(), source.strip()), float(weight[0] if weight else 1.0)
+        except (DMMError, ValueError, IndexError) as error:
+            raise DMMError(f"line {line.strip()!r}: {error}; write 'to.field <- weight from.field'") from None
+        for name in (link.to_neuron, link.from_neuron):
+            kind = f"letter {name[-1]}" if name.startswith("letter-") else name.partition("-")[0]
+            if name not in machine.neurons:
+                machine = replace(machine, neurons={**machine.neurons, name: kind})
+                loop = find_kind(kind).memory
+                memories += [(f"{name}.{loop}", f"{name}.{output}") for output in find_kind(kind).outputs if loop]
+        machine = machine.link(f"{link[0]}.{link[1]}", f"{link[2]}.{link[3]}", weight)
+    return replace(machine, fixed=machine.fixed + _fixed(memories))
 
 
 def feedforward(
@@ -279,16 +313,20 @@ def feedforward(
     copies: int = 2,
     kinds: Sequence[str] = ("accum", "norm", "dot", "compare"),
     dot_clip: float = DOT_CLIP,
+    letters: str = "",
 ) -> Machine:
     """Layers of neurons `kind-layer-copy` with every skip link from earlier layers; all weights zero.
 
     5 × 2 of the four kinds have 1,486 soft links, 6 × 2 without compare 942. Accumulators remember by a fixed link.
+    `letters` adds a source for each, a neuron "letter-a" that emits {a: 1} at every tick as eos does with '.'.
     """
     layers, copies = whole("layers", layers), whole("copies", copies)
     if isinstance(kinds, str) or len(set(kinds)) < len(kinds):
         raise DMMError(f"kinds are {kinds!r}; give a list of different kinds")
     neurons, fixed, links = dict(SOURCES), list(CLOCK), []
+    neurons |= {f"letter-{letter}": f"letter {letter}" for letter in letters}
     earlier = [("input", "char"), ("eos", "char"), ("const_1", "const_1")]
+    earlier += [(f"letter-{letter}", "char") for letter in letters]
     for layer in range(1, layers + 1):
         names = {f"{kind}-{layer}-{copy}": _layered(kind) for copy in range(1, copies + 1) for kind in kinds}
         for name, kind in names.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from dmmlab.files import DMMError
@@ -28,7 +29,7 @@ class Ops(Protocol):
         """Inner product of two streams, a number."""
 
     def max_norm(self, a: Any) -> Any:
-        """Largest |leaf| of a stream, a number; at ties its gradient is split evenly."""
+        """Largest |leaf| of a stream, a number; at ties its gradient is split evenly unless a tie order is given."""
 
     def number(self, a: Any) -> Any:
         """The ':number' part of a stream, a number."""
@@ -88,7 +89,9 @@ def kind(
 
 
 def find_kind(name: str) -> Kind:
-    """The registered kind of that name. Raises DMMError for a name that is not known."""
+    """The registered kind of that name; "letter a" is one for every character. Raises DMMError for others."""
+    if isinstance(name, str) and name.startswith("letter ") and len(name) == 8 and name not in KINDS:
+        kind(name, {}, {"char": CHARS}, characters=name[-1])(partial(_letter, name[-1]))
     if not isinstance(name, str) or name not in KINDS:
         raise DMMError(f"kind {name!r} is not known; the kinds are {', '.join(sorted(KINDS))}")
     return KINDS[name]
@@ -131,6 +134,10 @@ def _const_1(x: Mapping, ops: Ops) -> Mapping:
 @kind("eos", {}, {"char": CHARS}, characters=".")
 def _eos(x: Mapping, ops: Ops) -> Mapping:
     return {"char": ops.constant({".": 1.0})}
+
+
+def _letter(letter: str, x: Mapping, ops: Ops) -> Mapping:
+    return {"char": ops.constant({letter: 1.0})}
 
 
 @kind("timer", {"timer": NUMBER}, {"timer": NUMBER}, memory="timer")

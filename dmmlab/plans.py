@@ -27,6 +27,7 @@ class Compiled:
     shape: tuple[int, int, int]
     dot_clip: float
     dtype: type
+    tie_order: str | None = None
     frozen: Arrays = field(default_factory=list)  # columns that are the same for all weights
 
 
@@ -84,9 +85,8 @@ class Plan:
         output = blocks[-1].rows[1] if blocks else slice(0)  # the last block is the output
         self.answers = np.moveaxis(self.ends.rows[1][:, output, :, :-1], 1, -1)
         self.answer_gradients = np.moveaxis(self.ends.row_gradients[1][:, output, :, :-1], 1, -1)
-        self.program = Program(
-            compiled.strings, compiled.ticks_per_character, compiled.places, compiled.dot_clip, compiled.dtype
-        )
+        fed = compiled.strings, compiled.ticks_per_character, compiled.places
+        self.program = Program(*fed, compiled.dot_clip, compiled.dtype, compiled.tie_order)
         for block in blocks:
             self._write_block(block)
         self.program.finish()

@@ -33,7 +33,7 @@ ORDERS = ("leave-one-out", "magnitude")
 # ---- which links can matter ----
 
 
-class Support:
+class _Support:
     """Ops on what a stream may carry at some tick: a subset of characters and number, nothing else."""
 
     dot_clip = 1.0
@@ -68,7 +68,7 @@ def supports(machine: Machine, links: Iterable[Link]) -> tuple[Ends, Ends]:
     """What every input field and every output field may carry if only these links (and the fixed ones) are there."""
     inputs: Ends = {}
     outputs: Ends = {}
-    links, ops, before = [*links, *machine.fixed_links], Support(), None
+    links, ops, before = [*links, *machine.fixed_links], _Support(), None
     while before != (inputs, outputs):
         before = dict(inputs), dict(outputs)
         for link in links:

@@ -8,10 +8,9 @@ this leaves one form for all machines that differ in units alone. Everything her
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
@@ -28,15 +27,15 @@ SNAP, DENOMINATOR = 1e-6, 12  # weights this near to a fraction with so small a 
 SAME = 1e-9
 
 
-def canonical(machine: Machine, clip: bool = True) -> Machine:
+def canonical(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
     """The machine in canonical form: no idle links, as many weights as possible 1, no copies, simple fractions.
 
-    Its answers are those of `machine` to 1e-9 on random strings. A dot's clip is the one thing that has units; with
-    `clip=False` factors pass dot neurons nevertheless, and the answers are the same as long as no dot clips.
+    Its answers are those of `machine` to 1e-9 on random strings. A dot's clip is the one thing that has units; factors
+    pass the dot neurons in `free_dots` nevertheless, and the answers are the same as long as those do not clip.
     Raises DMMError for machines with loops other than memories.
     """
     while True:
-        form = merge(rescale(living(machine), clip))
+        form = merge(rescale(living(machine), free_dots))
         if len(form.links) == len(machine.links):
             break
         machine = form
@@ -80,7 +79,7 @@ def _with_rows(machine: Machine, rows: Rows) -> Machine:
 # ---- units ----
 
 
-def rescale(machine: Machine, clip: bool = True) -> Machine:
+def rescale(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
     """Move factors along the graph until the commonest weight into each neuron is 1; see `canonical`."""
     rows, texts, memories = rows_of(machine), {}, _memories(machine)
     bound = {name for link in machine.fixed_links if link[0] != link[2] for name in (link[0], link[2])}
@@ -89,7 +88,7 @@ def rescale(machine: Machine, clip: bool = True) -> Machine:
         for field, sources in fields.items():  # in an order that names have no part in
             fields[field] = dict(sorted(sources.items(), key=lambda item: (texts[item[0][0]], item[0][1])))
         if name not in bound and kind in _UNITS:
-            for field, factor in _UNITS[kind](name, rows, clip).items():
+            for field, factor in _UNITS[kind](name, rows, name in free_dots).items():
                 _multiply(rows, (name, field), factor)
         texts[name] = _text(kind, name in memories, rows[name], texts)
     return _with_rows(machine, rows)
@@ -114,7 +113,7 @@ def _divide(sources: dict[End, float], factor: float) -> None:
         sources[source] /= factor
 
 
-def _accum(name: str, rows: Rows, clip: bool) -> dict[str, float]:
+def _accum(name: str, rows: Rows, free: bool) -> dict[str, float]:
     fields = rows[name]
     pivot = _pivot([weight for sources in fields.values() for weight in sources.values()])
     for sources in fields.values():
@@ -122,26 +121,26 @@ def _accum(name: str, rows: Rows, clip: bool) -> dict[str, float]:
     return {"dict": pivot}
 
 
-def _norm(name: str, rows: Rows, clip: bool) -> dict[str, float]:
+def _norm(name: str, rows: Rows, free: bool) -> dict[str, float]:
     sources = rows[name].get("dict", {})
     pivot = _pivot(sources.values())
     _divide(sources, pivot)
     return {"norm": abs(pivot)}
 
 
-def _dot(name: str, rows: Rows, clip: bool) -> dict[str, float]:
+def _dot(name: str, rows: Rows, free: bool) -> dict[str, float]:
     both = [rows[name].get("dict-1", {}), rows[name].get("dict-2", {})]
     pivots = [_pivot(sources.values()) for sources in both]
     for sources, pivot in zip(both, pivots, strict=True):
         _divide(sources, pivot)
     factor = pivots[0] * pivots[1]
-    if clip:  # it has units: the size stays inside
+    if not free:  # its clip has units: the size stays inside
         _divide(both[1], 1.0 / abs(factor))
         factor = float(np.sign(factor))
     return {"dot": factor}
 
 
-def _compare(name: str, rows: Rows, clip: bool) -> dict[str, float]:
+def _compare(name: str, rows: Rows, free: bool) -> dict[str, float]:
     """Only the difference of the two inputs counts: twins become one link, positive ones on the side they favour."""
     difference = dict(rows[name].get("dict-1", {}))
     for source, weight in rows[name].get("dict-2", {}).items():

@@ -3,7 +3,8 @@
 An attempt draws random weights for a large machine, presses its links to zero while it learns, solves for what is
 left, cuts link by link, and rewires what remains in canonical weights. An attempt may end in a machine that is stuck
 or longer than need be, so attempts are repeated until the shortest program found so far has been found twice.
-Nothing but the task's own strings is looked at; whether the program is exact is asked at the end, of strings it never saw.
+Nothing but the task's own strings is looked at. Whether the program is exact is asked at the end, of strings it never
+saw.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.machines import Link, Machine, feedforward
 from dmmlab.neurons import find_kind
 from dmmlab.pruning import ORDERS, SOLVED, cut, living, press, rewire, solve, supports
-from dmmlab.reading import canonical, signatures, snap
+from dmmlab.reading import canonical, merge, order, rescale, rows_of, signatures, snap
 from dmmlab.tasks import Task
 from dmmlab.training import Adam, Objective
 from dmmlab.vvalues import from_leaves
@@ -67,16 +68,16 @@ def synthesize(
     architecture: Machine | None = None,
     memory_gradient: str = "full",
     keep: Collection[str] = (),
-    order: str = "leave-one-out",
+    cut_order: str = "leave-one-out",
     attempts: int = ATTEMPTS,
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> Synthesis:
     """Find a short program that answers as the task's teacher does.
 
-    `architecture` (5 × 2 layers, with the teacher's letters, unless given) says which links there may be; its own weights, if it has any, are where
-    attempts begin, so that a broken machine embedded in it is mended. `keep` names links that must not be cut. `order`
-    says which links are tried first: by the loss each removal costs ("leave-one-out") or by "magnitude".
+    `architecture` (5 × 2 layers, with the teacher's letters, unless given) says which links there may be. Attempts
+    begin at its own weights, so that a broken machine is mended (see `embed`). `keep` names links that must not be
+    cut. `cut_order` says which are tried first: by the loss each removal costs ("leave-one-out") or by "magnitude".
     `memory_gradient` as in `Objective`. With a `checkpoint` path every round is written there, and a killed run goes
     on from it to the same result. Same arguments, same machine. Raises DMMError for an architecture that cannot reach
     an output the teacher uses, for links in `keep` that it does not have, and for a checkpoint of another run.
@@ -85,7 +86,7 @@ def synthesize(
         kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
         letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
         architecture = feedforward(dot_clip=task.teacher.dot_clip, letters=letters)
-    run = _Run(task, whole("seed", seed, 0), architecture, memory_gradient, frozenset(keep), order)
+    run = _Run(task, whole("seed", seed, 0), architecture, memory_gradient, frozenset(keep), cut_order)
     run.attempts = whole("attempts", attempts)
     if checkpoint is not None and Path(checkpoint).exists():
         run.load(checkpoint)
@@ -99,6 +100,26 @@ def synthesize(
         return run.result()
 
 
+def embed(machine: Machine, architecture: Machine) -> Machine:
+    """The architecture with a machine's weights in it: each neuron takes the first place that may read what it reads.
+
+    The answers are those of the machine. Raises DMMError where a neuron or a link finds no place.
+    """
+    place = {name: name for name in machine.neurons if name in architecture.neurons}
+    rows, weights = rows_of(machine), {}
+    for name in order(machine):
+        wanted = [(field, *end, weight) for field, row in rows.get(name, {}).items() for end, weight in row.items()]
+        free = [place[name]] if name in place else [n for n in architecture.neurons if n not in place.values()]
+        for each in free:
+            links = {Link(each, field, place[source], output): w for field, source, output, w in wanted}
+            if architecture.neurons[each] == machine.neurons[name] and links.keys() <= set(architecture.links):
+                place[name], weights = each, weights | links
+                break
+        else:
+            raise DMMError(f"neuron {name!r}: the architecture has no free place for it; give it more layers or copies")
+    return architecture.with_vector(np.array([weights.get(link, 0.0) for link in architecture.links]))
+
+
 @dataclass
 class _Run:
     """Where a synthesis stands; `advance` does one round."""
@@ -108,7 +129,7 @@ class _Run:
     architecture: Machine
     memory_gradient: str
     keep: frozenset[str]
-    order: str
+    cut_order: str
     attempts: int = ATTEMPTS
     attempt: int = 0
     stage: str = "press"
@@ -118,8 +139,8 @@ class _Run:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise DMMError(f"order is {self.order!r}; it is one of {', '.join(ORDERS)}")
+        if self.cut_order not in ORDERS:
+            raise DMMError(f"cut_order is {self.cut_order!r}; it is one of {', '.join(ORDERS)}")
         missing = self.keep - {str(link) for link in self.architecture.links}
         if missing:
             raise DMMError(f"keep: the architecture has no link {sorted(missing)[0]!r}; correct its name")
@@ -129,7 +150,7 @@ class _Run:
                 place = f"{self.architecture.output}.{name}"
                 raise DMMError(f"{place}: no link of the architecture carries anything there, but the teacher answers")
         begin = Objective(self.architecture, self.task, memory_gradient=self.memory_gradient).identity()
-        content = [begin, self.seed, sorted(self.keep), self.order]
+        content = [begin, self.seed, sorted(self.keep), self.cut_order]
         self.identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         self._begin()
 
@@ -195,7 +216,7 @@ class _Run:
         return {"machine": machine, "loss": loss}
 
     def _cut(self) -> dict[str, Any]:
-        found = cut(self.machine, self.task, self.keep, self.order)
+        found = cut(self.machine, self.task, self.keep, self.cut_order)
         self.machine = found["machine"]
         if not found["cut"]:
             self.stage = "rewire"
@@ -213,9 +234,12 @@ class _Run:
         return {"machine": form, "loss": loss}
 
     def _canonical(self, machine: Machine) -> Machine:
-        """Canonical weights; where the task's strings never make a dot clip, they leave its units open."""
-        forms = (canonical(machine, clip) for clip in (False, True))
-        form = next(form for form in forms if self._loss(form) < SOLVED)
+        """Canonical weights; where the task's strings never make a dot clip, its units are open."""
+        free: set[str] = set()
+        for name in [name for name, kind in machine.neurons.items() if kind == "dot"]:
+            if self._loss(merge(rescale(living(machine), {*free, name}))) < SOLVED:
+                free.add(name)
+        form = canonical(machine, free)
         objective = Objective(form, self.task)
         return snap(form, lambda each: float(objective.data_loss(each.vector())) < SOLVED * SOLVED)
 

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from dmmlab.flat import Flat
 from dmmlab.files import DMMError
+from dmmlab.flat import Flat
 from dmmlab.machines import Machine, handcrafted_detector, write_program
 
 

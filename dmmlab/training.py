@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from dmmlab.engine import check_gradient
 from dmmlab.files import DMMError, read_json, whole, write_json
-from dmmlab.flat import MEMBERS
+from dmmlab.flat import Flat
 from dmmlab.machines import Machine
 from dmmlab.tasks import Task
 
@@ -30,7 +30,8 @@ class Objective:
     data loss: the mean over strings of the sum, over ticks and both outputs, of the squared error against the teacher;
     loss: data loss + l1·Σ|w| + l2·Σw². All methods take weights of shape (links,), or (members, links) for many
     machines at once, and give one result a member. `memory_gradient="truncated"` is the journal's gradient, which does
-    not pass through memories. Raises DMMError for weights of another length.
+    not pass through memories. At ties of a max-norm the gradient is split evenly, or all goes to the tied character
+    that comes last in `tie_order`; the journal's was "nge trs.i". Raises DMMError for weights of another length.
     """
 
     def __init__(
@@ -41,17 +42,19 @@ class Objective:
         l2: float = 0.0,
         memory_gradient: str = "full",
         dtype: type = np.float64,
+        tie_order: str | None = None,
     ) -> None:
-        check_gradient(memory_gradient)
+        check_gradient(memory_gradient, tie_order)
         if not isinstance(task, Task):
             raise DMMError(f"a {type(task).__name__} is no task to train on")
         for name, value in (("l1", l1), ("l2", l2)):
             if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
                 raise DMMError(f"{name} is {value!r}; it is a number of at least 0")
         self.machine, self.task, self.l1, self.l2, self.memory_gradient = machine, task, l1, l2, memory_gradient
+        self.tie_order = tie_order
         self.weights = machine.vector()
         self.links = [str(link) for link in machine.links]
-        self.flat = task.compile(machine, dtype)
+        self.flat = Flat(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order)
         self._targets, self._counted = task.targets.astype(dtype), task.counted > 0
 
     def data_loss(self, weights: Array) -> float | Array:
@@ -63,6 +66,11 @@ class Objective:
 
     def _mean_square(self, errors: Array) -> float | Array:
         return np.sum(errors * errors, axis=(-3, -2, -1)) / len(self._targets)
+
+    def residuals(self, weights: Array) -> Array:
+        """All errors in one row, (ticks of all strings × 2,), scaled so that their squares add up to the data loss."""
+        counted = numpy.broadcast_to(self._counted, self._targets.shape)
+        return self._errors(self.flat.answers(weights))[..., counted] / np.sqrt(len(self._targets))
 
     def penalty(self, weights: Array) -> float | Array:
         """l1·Σ|w| + l2·Σw²."""
@@ -81,8 +89,9 @@ class Objective:
 
     def step_value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
         """The data loss, and the gradient of the whole loss: what a step of training needs."""
-        if numpy.ndim(weights) == 2 and len(weights) > MEMBERS:  # a few at a time, while they are in the cache
-            some = [self.step_value_and_grad(weights[i : i + MEMBERS]) for i in range(0, len(weights), MEMBERS)]
+        if numpy.ndim(weights) == 2 and len(weights) > self.flat.members:  # while they are in the cache
+            size = self.flat.members
+            some = [self.step_value_and_grad(weights[i : i + size]) for i in range(0, len(weights), size)]
             return tuple(numpy.concatenate(each) for each in zip(*some, strict=True))
         answers, pull = self.flat.vjp(weights, self.memory_gradient)
         errors = self._errors(answers)
@@ -99,7 +108,7 @@ class Objective:
         content = {
             "machine": _plain(self.machine),
             "task": [task.strings, task.ticks, task.ticks_per_character, _plain(task.teacher)],
-            "loss": [self.l1, self.l2, self.memory_gradient, np.dtype(self.flat.dtype).name],
+            "loss": [self.l1, self.l2, self.memory_gradient, np.dtype(self.flat.dtype).name, self.tie_order],
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

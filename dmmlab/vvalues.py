@@ -183,16 +183,23 @@ def inner(a: VValue | float, b: VValue | float) -> float:
 
 
 @primitive
-def max_norm(v: VValue | float) -> float:
-    """The largest |leaf|; 0 for the zero V-value. At ties its gradient is split evenly among the tied leaves."""
+def max_norm(v: VValue | float, tie_order: str | None = None) -> float:
+    """The largest |leaf|; 0 for the zero V-value. At ties its gradient is split evenly among the tied leaves.
+
+    With a `tie_order` it goes to the tied leaf whose key comes last in that string; keys that are not in it count as
+    coming before all others, and share evenly if no other is tied.
+    """
     return max((abs(leaf) for _, leaf in trees.leaves(_raw(v))), default=0.0)
 
 
 @notrace_primitive
-def _steepest(v: VValue | float) -> VValue:
+def _steepest(v: VValue | float, tie_order: str | None) -> VValue:
     leaves = list(trees.leaves(_raw(v)))
     top = max((abs(leaf) for _, leaf in leaves), default=0.0)
     tied = [(path, math.copysign(1.0, leaf)) for path, leaf in leaves if abs(leaf) == top]
+    if tie_order is not None:
+        ranks = [{key: i for i, key in enumerate(tie_order)}.get(path[-1], -1) for path, _ in tied]
+        tied = [each for each, rank in zip(tied, ranks, strict=True) if rank == max(ranks)]
     return from_leaves((path, sign / len(tied)) for path, sign in tied)
 
 
@@ -226,8 +233,8 @@ defvjp(scale, lambda ans, s, v: lambda g: inner(g, v), lambda ans, s, v: lambda 
 defjvp(scale, lambda g, ans, s, v: scale(g, v), lambda g, ans, s, v: scale(s, g))
 defvjp(inner, lambda ans, a, b: lambda g: _like(a, scale(g, b)), lambda ans, a, b: lambda g: _like(b, scale(g, a)))
 defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
-defvjp(max_norm, lambda ans, v: lambda g: _like(v, scale(g, _steepest(v))))
-defjvp(max_norm, lambda g, ans, v: inner(g, _steepest(v)))
+defvjp(max_norm, lambda ans, v, tie_order=None: lambda g: _like(v, scale(g, _steepest(v, tie_order))), None)
+defjvp(max_norm, lambda g, ans, v, tie_order=None: inner(g, _steepest(v, tie_order)), None)
 defvjp(number, lambda ans, v: lambda g: _like(v, assemble((NUMBER,), g)))
 defjvp(number, lambda g, ans, v: number(g))
 defvjp(branch, lambda ans, v, key: lambda g: assemble((key,), number(g) if key == NUMBER else g), None)

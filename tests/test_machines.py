@@ -1,6 +1,7 @@
 """Machines: the builders' links in their order, machines as values, and files that are refused with care."""
 
 import copy
+import csv
 import dataclasses
 import json
 import tempfile
@@ -14,7 +15,18 @@ from hypothesis import strategies as st
 
 from dmmlab.engine import trace
 from dmmlab.files import DMMError
-from dmmlab.machines import Link, Machine, feedforward, handcrafted_detector, load_matrix, recurrent, save_matrix
+from dmmlab.machines import (
+    Link,
+    Machine,
+    feedforward,
+    handcrafted_detector,
+    load_machine,
+    load_matrix,
+    recurrent,
+    save_matrix,
+)
+from dmmlab.tasks import Task
+from dmmlab.training import Objective
 from dmmlab.vvalues import VValue
 
 SMALL = {
@@ -517,6 +529,79 @@ def test_names_that_utf8_cannot_hold_are_not_written(tmp_path):
     with refused():
         save_matrix({"\ud800": {"b": {"c": {"d": 1.0}}}}, tmp_path / "matrix.json")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- data/machines ----
+
+ROOT = Path(__file__).parents[1]
+STORED = sorted(path.stem for path in (ROOT / "data/machines").glob("*.json") if not path.stem.endswith(".about"))
+
+
+def data_loss(machine, string, ticks, dtype=np.float64):
+    objective = Objective(machine, Task([string], ticks=ticks), dtype=dtype)
+    return objective.data_loss(objective.weights.astype(dtype))
+
+
+@pytest.fixture
+def project(monkeypatch):
+    monkeypatch.chdir(ROOT / "notebooks")
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_stored_machine_is_loaded_by_name_and_says_how_it_was_made(name, project):
+    machine = load_machine(name)
+    assert machine == Machine.load(ROOT / f"data/machines/{name}.json")
+    assert machine.output
+    about = json.loads((ROOT / f"data/machines/{name}.about.json").read_text(encoding="utf-8"))
+    assert [*about] == ["title", "how", "source", "links", "architecture"]
+    assert all(about.values())
+    assert about["links"] == len(machine.links)
+
+
+def test_every_note_on_a_stored_machine_has_its_machine():
+    notes = [path.name.removesuffix(".about.json") for path in (ROOT / "data/machines").glob("*.about.json")]
+    assert sorted(notes) == STORED
+    assert {"handcrafted", "published-16", "published-19"} <= set(STORED)
+
+
+@pytest.mark.parametrize(
+    "name", ["none", "", "published-19.about", "../machines/handcrafted", "a\nb", None, 19], ids=str
+)
+def test_a_name_of_no_stored_machine_is_refused_with_the_names_there_are(name, project):
+    with refused(", ".join(STORED)):
+        load_machine(name)
+
+
+def test_without_stored_machines_the_error_says_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with refused("there are: none"):
+        load_machine("handcrafted")
+
+
+def test_the_stored_handcrafted_machine_is_the_built_one(project):
+    assert load_machine("handcrafted") == DETECTOR
+
+
+@pytest.mark.parametrize("name", ["published-19", "published-16"])
+def test_a_published_machine_has_only_the_neurons_its_links_need(name, project):
+    machine = load_machine(name)
+    linked = {end for link in (*machine.links, *machine.fixed_links) for end in (link.from_neuron, link.to_neuron)}
+    assert set(machine.neurons) == linked
+    architecture = feedforward(5, 2) if name == "published-19" else feedforward(6, 2, ("accum", "norm", "dot"))
+    assert set(machine.links) <= set(architecture.links)
+    assert set(machine.fixed_links) <= set(architecture.fixed_links)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 2e-5), (np.float64, 5e-5)], ids=["single", "double"])
+def test_the_published_machines_meet_their_published_losses(dtype, bound, project):
+    # The journal computed in single precision; of a loss of .0016, rounding there is some 1e-5.
+    with (ROOT / "data/journal/sparse-20-losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 7
+    for row in rows:
+        loss = data_loss(load_machine("published-19"), row["string"], int(row["ticks"]), dtype)
+        assert loss == pytest.approx(float(row["data_loss"]), rel=bound)
+    assert data_loss(load_machine("published-16"), "test string.", 140, dtype) == pytest.approx(0.07114121, rel=bound)
 
 
 # ---- random files ----
