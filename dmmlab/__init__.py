@@ -2,8 +2,10 @@
 
 from dmmlab.drawing import STYLE, Drawing, draw, draw_strip, new_figure, plot_losses, save_figure
 from dmmlab.engine import Tick, answers, trace
+from dmmlab.exactness import Exactness, examine, random_strings
 from dmmlab.files import DMMError, project_root, write_json
 from dmmlab.flat import Flat, run
+from dmmlab.formulas import Formula, formula
 from dmmlab.julia import initialize
 from dmmlab.machines import (
     Link,
@@ -14,31 +16,45 @@ from dmmlab.machines import (
     load_matrix,
     recurrent,
     save_matrix,
+    write_program,
 )
-from dmmlab.tasks import Task
+from dmmlab.pruning import living
+from dmmlab.reading import canonical, same_program
+from dmmlab.synthesis import Synthesis, embed, synthesize, synthesize_all
+from dmmlab.tasks import TASKS, Task, find_task, task
 from dmmlab.training import Adam, Objective, Training, train
 from dmmlab.vvalues import VValue, inner, max_norm, number
 
 __all__ = [
     "STYLE",
+    "TASKS",
     "Adam",
     "DMMError",
     "Drawing",
+    "Exactness",
     "Flat",
+    "Formula",
     "Link",
     "Machine",
     "Objective",
+    "Synthesis",
     "Task",
     "Tick",
     "Training",
     "VValue",
     "answers",
+    "canonical",
     "draw",
     "draw_strip",
+    "embed",
+    "examine",
     "feedforward",
+    "find_task",
+    "formula",
     "handcrafted_detector",
     "initialize",
     "inner",
+    "living",
     "load_machine",
     "load_matrix",
     "max_norm",
@@ -46,11 +62,17 @@ __all__ = [
     "number",
     "plot_losses",
     "project_root",
+    "random_strings",
     "recurrent",
     "run",
+    "same_program",
     "save_figure",
     "save_matrix",
+    "synthesize",
+    "synthesize_all",
+    "task",
     "trace",
     "train",
     "write_json",
+    "write_program",
 ]

@@ -13,8 +13,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,7 @@ def synthesize(
     attempts: int = ATTEMPTS,
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
+    on_round: Callable[[dict[str, Any], Machine], object] | None = None,
 ) -> Synthesis:
     """Find a short program that answers as the task's teacher does.
 
@@ -79,7 +82,8 @@ def synthesize(
     begin at its own weights, so that a broken machine is mended (see `embed`). `keep` names links that must not be
     cut. `cut_order` says which are tried first: by the loss each removal costs ("leave-one-out") or by "magnitude".
     `memory_gradient` as in `Objective`. With a `checkpoint` path every round is written there, and a killed run goes
-    on from it to the same result. Same arguments, same machine. Raises DMMError for an architecture that cannot reach
+    on from it to the same result. `on_round` is called with each round's entry of the history and the machine after
+    it. Same arguments, same machine. Raises DMMError for an architecture that cannot reach
     an output the teacher uses, for links in `keep` that it does not have, and for a checkpoint of another run.
     """
     if architecture is None:
@@ -93,11 +97,22 @@ def synthesize(
     bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
     with bar, threadpool_limits(1, "blas"):
         while not run.done:
-            run.advance()
+            machine = run.advance()
+            if on_round is not None:
+                on_round(run.history[-1], machine)
             bar.set_description_str(run.line())
             if checkpoint is not None:
                 write_json(checkpoint, run.to_dict())
         return run.result()
+
+
+def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[Synthesis]:
+    """Many syntheses on several processor cores: `runs` are the arguments of each. The results, in the same order."""
+    with ProcessPoolExecutor(whole("workers", workers), get_context("spawn")) as pool:
+        waiting = [pool.submit(synthesize, **{"progress": False, **run}) for run in runs]
+        for _ in tqdm(as_completed(waiting), total=len(waiting), unit="synthesis"):
+            pass
+        return [each.result() for each in waiting]
 
 
 def embed(machine: Machine, architecture: Machine) -> Machine:
@@ -167,7 +182,8 @@ class _Run:
         best = [text for text, size in zip(programs, sizes, strict=True) if size == shortest]
         return len(best) > len(set(best))
 
-    def advance(self) -> None:
+    def advance(self) -> Machine:
+        """One round; the machine after it."""
         begin, before, links = time.perf_counter(), self._loss(self.machine), {str(link) for link in self.machine.links}
         stage, attempt = self.stage, self.attempt
         note = getattr(self, f"_{stage}")()
@@ -176,6 +192,7 @@ class _Run:
         entry = {"attempt": attempt, "stage": stage, "links": len(machine.links), "loss_before": before}
         entry |= {"loss": note.pop("loss"), "cut": gone, "refused": note.pop("refused", [])}
         self.history.append(entry | {"seconds": time.perf_counter() - begin})
+        return machine
 
     def _loss(self, machine: Machine) -> float:
         return float(Objective(machine, self.task).data_loss(machine.vector()))
@@ -240,6 +257,8 @@ class _Run:
             if self._loss(merge(rescale(living(machine), {*free, name}))) < SOLVED:
                 free.add(name)
         form = canonical(machine, free)
+        if self.keep - {str(link) for link in form.links}:
+            return machine
         objective = Objective(form, self.task)
         return snap(form, lambda each: float(objective.data_loss(each.vector())) < SOLVED * SOLVED)
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from conftest import refused
 from IPython.core.formatters import DisplayFormatter
 
 import dmmlab as dmm
@@ -304,6 +305,29 @@ def test_an_untrusted_page_keeps_the_picture_and_a_trusted_one_unfolds_it():
 # ---- curves ----
 
 CURVES = {"total": 100 * 0.99 ** np.arange(300), "data $a$ b$": [3.0, 0.0, 1.0], "_under": np.ones(5)}
+
+
+def test_in_a_strip_every_neuron_keeps_its_place_and_only_what_is_live_is_drawn(full):
+    machine = full.with_weights(dmm.load_machine("published-19").weights)
+    figure = drawing.draw_strip({"all of them": full, "$19": machine}, columns=1)
+    first, last = figure.axes
+    assert (first.get_xlim(), first.get_ylim()) == (last.get_xlim(), last.get_ylim())
+    assert [len(axes.collections[0].get_segments()) for axes in figure.axes] == [1486, 19]
+    assert last.get_title() == r"\$19"
+    spots = [{tuple(line.get_xydata()[0]) for line in axes.lines[1:] if len(line.get_xdata())} for axes in figure.axes]
+    assert spots[1] < spots[0] and len(spots[1]) == 11
+
+
+@pytest.mark.parametrize("machine", [dmm.recurrent(), dmm.handcrafted_detector(), Machine({"output": "output"})])
+def test_any_machine_makes_a_strip(machine):
+    assert len(drawing.draw_strip({"it": machine}).axes) == 1
+
+
+def test_a_strip_begins_with_the_machine_that_has_all_neurons(full):
+    with refused("no machines"):
+        drawing.draw_strip({})
+    with refused("'accum'", "first machine"):
+        drawing.draw_strip({"all": full, "other": dmm.handcrafted_detector()})
 
 
 def test_curves_begin_at_step_1_on_a_logarithmic_axis():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dmmlab.engine import answers
 from dmmlab.files import DMMError
-from dmmlab.flat import MEMBERS, Flat, run
+from dmmlab.flat import LEAST_MEMBERS, Flat, run
 from dmmlab.machines import Machine, feedforward, handcrafted_detector, recurrent
 from dmmlab.neurons import KINDS, NUMBER, STREAM, kind
 from dmmlab.vvalues import VValue
@@ -98,7 +98,7 @@ def test_any_wiring_gives_what_the_interpreter_gives(machine, memory_gradient):
 @pytest.mark.parametrize("name", ["feedforward", "recurrent"])
 def test_a_batch_is_its_members_one_by_one(name):
     machine = MACHINES[name]
-    weights = np.random.RandomState(3).normal(scale=0.4, size=(2 * MEMBERS + 3, len(machine.links)))
+    weights = np.random.RandomState(3).normal(scale=0.4, size=(2 * LEAST_MEMBERS + 3, len(machine.links)))
     flat = Flat(machine, ["ab.", "hello. all."], [20, 61], [6, 5])
 
     def loss(w):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "03": {"steps": 3}, "05": {"steps": 20}}
+SMALL |= {"06": {"steps": 20, "rounds": 2, "tries": 1, "copies": 1}}
+SMALL |= {"07": {"longest": 6, "most": 4, "strings": 2}, "08": {"steps": 20, "between": 1, "ours": "published-19"}}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # papermill, jupyter_client and their kin
@@ -66,11 +69,10 @@ def test_holds_no_paths_of_a_machine(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
 def test_runs_with_other_parameters_under_plain_papermill(path, tmp_path, monkeypatch):
     # A project of its own, so that the test leaves the real figures and results alone.
-    for name in ("notebooks", "data/journal"):
-        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "notebooks").mkdir()
     (tmp_path / "pyproject.toml").write_text("")
-    for table in (ROOT / "data/journal").iterdir():
-        (tmp_path / "data/journal" / table.name).write_bytes(table.read_bytes())
+    for name in ("data/journal", "data/machines"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     parameters, number = SMALL[path.stem[:2]], path.stem[:2]
     out = tmp_path / "notebooks" / path.name
     papermill.execute_notebook(

@@ -12,8 +12,10 @@ import autograd.numpy as np
 import numpy as onp
 import pytest
 from autograd import grad
+from conftest import refused
 
 from dmmlab import training
+from dmmlab.engine import answers
 from dmmlab.files import DMMError
 from dmmlab.julia import initialize
 from dmmlab.machines import feedforward, handcrafted_detector, recurrent
@@ -40,6 +42,30 @@ def run_3(memory_gradient="truncated", **options):
 def small_objective(**options):
     machine = initialize(feedforward(2, 1), scale=0.3, seed=1)
     return Objective(machine, Task(["ab.", "aa"], ticks_per_character=[3, 4]), **options)
+
+
+def test_both_engines_follow_the_same_order_at_ties():
+    machine, task = handcrafted_detector(), Task(["ab.ba"], ticks=60)
+    machine = machine.with_vector(np.linspace(1.5, 0.5, len(machine.links)))
+    slopes = []  # of the link into the memory: at a tie it has one only if the character that wins has just arrived
+    for order in (None, "ab.", ".ba", "b"):
+        objective = Objective(machine, task, memory_gradient="truncated", tie_order=order)
+
+        def loss(matrix, order=order):
+            given = answers(machine, "ab.ba", 60, weights=matrix, memory_gradient="truncated", tie_order=order)
+            return np.sum((given - task.targets[0]) ** 2)
+
+        tree = dict(grad(loss)(machine.weights).leaves())
+        gradient = objective.value_and_grad(objective.weights)[1]
+        assert gradient == pytest.approx([tree.get(link, 0.0) for link in machine.links], rel=1e-9, abs=1e-9)
+        slopes.append(round(gradient[0], 9))
+    assert len(set(slopes[:3])) == 3
+
+
+def test_a_tie_order_is_a_string_and_decides_the_identity_of_a_training():
+    with refused("tie_order is 3", "string"):
+        small_objective(tie_order=3)
+    assert small_objective(tie_order="ab").identity() != small_objective().identity()
 
 
 def test_run_3_of_the_journal_is_reproduced_from_its_seed():

@@ -544,6 +544,23 @@ def test_a_tie_of_the_max_norm_is_split_evenly():
     assert grad(max_norm)(VValue({"a": -2, "d": 1})) == VValue({"a": -1})
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("ab", {"b": -1}),
+        ("ba", {"a": 1}),
+        ("aba", {"a": 1}),
+        ("xa", {"a": 1}),
+        ("d", {"a": 0.25, "b": -0.25, "z": 0.25}),
+    ],
+)
+def test_with_an_order_a_tie_of_the_max_norm_goes_to_the_last_of_the_tied_keys(order, expected):
+    tied = VValue({"a": 2, "b": -2, "z": 2, ":number": 2, "d": 1})
+    expected = {**expected, ":number": 0.25} if order == "d" else expected
+    assert grad(lambda v: max_norm(v, order))(tied) == VValue(expected)
+    assert grad(lambda v: max_norm(v, order))(VValue()) == VValue()
+
+
 def test_the_gradient_of_the_norm_at_zero_is_zero():
     assert grad(max_norm)(VValue()) == VValue()
     assert grad(lambda v: inner(v, v))(VValue()) == VValue()
