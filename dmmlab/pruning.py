@@ -223,7 +223,8 @@ def rewire(machine: Machine, task: Task, architecture: Machine, keep: Collection
             trials = trials[quick.data_loss(trials) < SOLVED]
             for trial in trials[objective.data_loss(trials) < SOLVED] if len(trials) else ():
                 shorter = living(wide.with_vector(trial))
-                best = min(best, shorter, key=lambda each: len(each.links))
+                if set(keep) <= {str(link) for link in shorter.links}:
+                    best = min(best, shorter, key=lambda each: len(each.links))
         if best is not machine:
             break
     return best

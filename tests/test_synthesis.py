@@ -71,9 +71,11 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path):
     assert undisturbed.exact
     resumed = None
     for rounds in (3, 18, 4, 1000):
+        seen = []
 
-        def stop(entry, machine, left=iter(range(rounds - 1, -1, -1))):
-            if next(left) == 0:
+        def stop(entry, machine, seen=seen, rounds=rounds):
+            seen.append(entry)
+            if len(seen) == rounds:
                 raise KeyboardInterrupt  # before this round is in the checkpoint
 
         try:
