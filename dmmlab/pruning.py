@@ -177,14 +177,14 @@ def costs(machine: Machine, task: Task, order: str = "leave-one-out") -> Array:
 
 
 def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "leave-one-out") -> dict[str, Any]:
-    """One round: the cheapest tenth of the links, or a smaller share, or the first single one that can go.
+    """One round: the cheapest quarter of the links, or a smaller share, or the first single one that can go.
 
     After every removal the rest is solved again; the removal stands if the data loss is zero then. Links named in
     `keep` are not tried. Returns the machine, its loss, what was cut, and what was refused with the loss it left.
     """
     cost = costs(machine, task, order)
     ranked = [machine.links[i] for i in np.argsort(cost, kind="stable") if str(machine.links[i]) not in keep]
-    refused, share = [], len(ranked) // 10
+    refused, share = [], len(ranked) // 4
     shares = []
     while share > 1:
         shares.append(ranked[:share])

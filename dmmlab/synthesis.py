@@ -37,7 +37,7 @@ from dmmlab.vvalues import from_leaves
 SCALE = 0.01  # deviation of the random weights an attempt begins with
 STEPS, RATE = 2000, 0.01  # of Adam, while links are pressed
 PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero; reached after half of the steps
-ROUND, WHOLE = 100, 500  # steps a round; steps before links at zero are taken out for good
+ROUND, WHOLE = 100, 200  # steps a round; steps before links at zero are taken out for good
 ATTEMPTS = 12
 
 
