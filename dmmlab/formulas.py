@@ -7,6 +7,7 @@ product with the eos vector counts '.', a running sum a tick ago plus what comes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -279,6 +280,7 @@ _LATEX = _TEXT | {
     "clip": r"\operatorname{{clip}}({}, \pm {})", "relu": r"\operatorname{{relu}}({})",
     "inner": r"\langle {}, {} \rangle", "product": r"{} \cdot {}", "count": r"\#\text{{'{letter}'}}\,({})",
     "count total": r"\#\text{{'{letter}'}}", "ramp": r"{} \cdot t", "at": "{}[t-{}]", "times": r"{}\,{}", "minus": "-",
+    "escape": lambda letter: re.sub(r"([#$%&_{}])", r"\\\1", letter.translate({92: "∖", 94: "ˆ", 126: "˜"})),
 }  # fmt: skip
 _CLOSED = {"zero", "one", "input", "unit", "ticks", "max-norm", "abs", "max", "min", "clip", "relu", "inner"}
 
@@ -288,13 +290,13 @@ def _write(e: Expression, words: Mapping[str, str]) -> str:
         first, *rest = (_write_term(weight, part, words) for weight, part in _positive_first(e))
         head = f"{words['minus'] if first[0] < 0 else ''}{first[1]}"
         return head + "".join(f" {words['minus'] if sign < 0 else '+'} {text}" for sign, text in rest)
-    parts = [part for _, part in e.parts]
+    parts, letter = [part for _, part in e.parts], words.get("escape", str)(e.letter)
     if e.operation == "count" and parts[0].operation == "total" and parts[0].parts[0][1].operation == "input":
-        return words["count total"].format(letter=e.letter)
+        return words["count total"].format(letter=letter)
     write: Callable = partial(_write_inside, words=words)
     if e.operation in ("total", "product", "ramp"):
         write = partial(_write_factor, words=words)
-    return words[e.operation].format(*map(write, parts), letter=e.letter)
+    return words[e.operation].format(*map(write, parts), letter=letter)
 
 
 def _positive_first(e: Expression) -> list[tuple[float, Expression]]:

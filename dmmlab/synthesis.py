@@ -174,13 +174,10 @@ class _Run:
     @property
     def done(self) -> bool:
         """Whether the shortest program so far was found twice, or attempts are used up."""
-        programs = [signatures(machine)[machine.output] for machine, loss in self.ends if loss < SOLVED]
-        if len(self.ends) >= self.attempts:
-            return True
-        shortest = min((len(machine.links) for machine, loss in self.ends if loss < SOLVED), default=None)
-        sizes = [len(machine.links) for machine, loss in self.ends if loss < SOLVED]
-        best = [text for text, size in zip(programs, sizes, strict=True) if size == shortest]
-        return len(best) > len(set(best))
+        solved = [machine for machine, loss in self.ends if loss < SOLVED]
+        shortest = min((len(machine.links) for machine in solved), default=0)
+        texts = [signatures(each)[each.output] for each in solved if len(each.links) == shortest]
+        return len(self.ends) >= self.attempts or len(texts) > len(set(texts))
 
     def advance(self) -> Machine:
         """One round; the machine after it."""

@@ -13,8 +13,9 @@ from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmmlab.engine import trace
+from dmmlab.engine import answers, trace
 from dmmlab.files import DMMError
+from dmmlab.flat import run
 from dmmlab.machines import (
     Link,
     Machine,
@@ -24,6 +25,7 @@ from dmmlab.machines import (
     load_matrix,
     recurrent,
     save_matrix,
+    write_program,
 )
 from dmmlab.tasks import Task
 from dmmlab.training import Objective
@@ -207,6 +209,119 @@ def test_accumulators_remember_by_a_fixed_link_only_when_layered():
 def test_builders_refuse_nonsense(build):
     with refused():
         build()
+
+
+# ---- programs and letters ----
+
+PROGRAM = """
+    accum.dict-2 <- input.char
+    norm.dict <- 1 accum.dict
+
+    compare.dict-1 <- 1.0 norm.norm
+    compare.dict-2 <- const_1.const_1
+    dot.dict-1   <-   accum.dict
+    dot.dict-2 <- eos.char
+    output.dict-1 <- compare.true
+    output.dict-2 <- dot.dot
+"""
+
+
+def test_the_detector_can_be_written_as_a_program():
+    assert write_program(PROGRAM) == DETECTOR
+    assert write_program(PROGRAM, dot_clip=7.0) == handcrafted_detector(dot_clip=7.0)
+    assert write_program("\n".join(map(str, DETECTOR.links))) == DETECTOR
+
+
+def test_a_program_has_weights_kinds_letters_and_memories():
+    machine = write_program("""
+        accum-2-1.dict-2 <- -0.5 input.char
+        accum-x.dict-2 <- 1e-3 accum-2-1.dict
+        dot.dict-1 <- 2 accum-x.dict
+        dot.dict-2 <- -1 letter-a.char
+        dot.dict-2 <- letter-..char
+        output.dict-2 <- 0 dot.dot
+    """)
+    assert machine.vector().tolist() == [-0.5, 1e-3, 2.0, -1.0, 1.0, 0.0]
+    added = {name: kind for name, kind in machine.neurons.items() if name not in DETECTOR.neurons}
+    assert added == {"accum-2-1": "accum", "accum-x": "accum", "letter-a": "letter a", "letter-.": "letter ."}
+    assert {str(link): weight for link, weight in machine.fixed_links.items()} == {
+        "timer.timer <- timer.timer": 1.0,
+        "input.timer <- timer.timer": 1.0,
+        "accum-2-1.dict-1 <- accum-2-1.dict": 1.0,
+        "accum-x.dict-1 <- accum-x.dict": 1.0,
+    }
+    assert write_program("").links == ()
+
+
+def test_a_program_may_have_neurons_of_any_kind():
+    machine = write_program("id-1.x <- 2 timer.timer\noutput.dict-1 <- id-1.x")
+    assert run(machine, "a", 5)[:, 0].tolist() == [0.0, 0.0, 2.0, 4.0, 6.0]
+
+
+BAD_LINES = {
+    "no arrow": "accum.dict-2 input.char",
+    "no spaces": "accum.dict-2<-input.char",
+    "nothing after the arrow": "accum.dict-2 <- ",
+    "nothing before it": " <- input.char",
+    "no field": "accum <- input.char",
+    "no field of the source": "accum.dict-2 <- input",
+    "a weight that is none": "accum.dict-2 <- x input.char",
+    "a weight that is not finite": "accum.dict-2 <- nan input.char",
+    "two weights": "accum.dict-2 <- 1 2 input.char",
+    "an unknown kind": "acum.dict-2 <- input.char",
+    "an unknown source": "accum.dict-2 <- inptu.char",
+    "an unknown field": "accum.dict-9 <- 2 input.char",
+    "a letter of two": "accum.dict-2 <- letter-ab.char",
+    "twice": "norm.dict <- 3 accum.dict",
+}
+
+
+@pytest.mark.parametrize("name", BAD_LINES)
+def test_a_line_that_cannot_be_read_is_named(name):
+    program = f"accum.dict-2 <- eos.char\nnorm.dict <- accum.dict\n    {BAD_LINES[name]}\noutput.dict-1 <- norm.norm\n"
+    with refused(BAD_LINES[name].strip()):
+        write_program(program)
+
+
+def test_a_memory_is_not_written_a_second_time():
+    with refused("accum.dict-1 <- accum.dict"):
+        write_program("accum.dict-2 <- input.char\naccum.dict-1 <- accum.dict")
+
+
+@pytest.mark.parametrize("letters", ["a", "ba", "é{.", "aa"])
+def test_letters_are_sources_of_every_layer(letters):
+    machine, plain, count = feedforward(2, 1, letters=letters), feedforward(2, 1), len(set(letters))
+    assert {link for link in machine.links if link.from_neuron.startswith("letter-")} == {
+        Link(*end, f"letter-{letter}", "char") for end in {link[:2] for link in plain.links} for letter in letters
+    }
+    assert len(machine.links) == len(plain.links) + count * len({link[:2] for link in plain.links})
+    assert {link for link in machine.links if not link.from_neuron.startswith("letter-")} == set(plain.links)
+    assert machine.fixed == plain.fixed
+    assert {name for name, kind in machine.neurons.items() if kind == f"letter {name[-1]}"} == {
+        f"letter-{letter}" for letter in letters
+    }
+    assert [str(link) for link in machine.links[2:4]] == [
+        "accum-1-1.dict-2 <- const_1.const_1",
+        f"accum-1-1.dict-2 <- letter-{letters[0]}.char",
+    ]
+    assert feedforward(2, 1, letters="") == plain
+
+
+def test_both_engines_and_files_know_letters(tmp_path):
+    machine = generic(feedforward(2, 1, letters="aé"))
+    machine = machine.with_vector(0.5 * machine.vector())
+    expected = answers(machine, "abé.", 40, ticks_per_character=3)
+    np.testing.assert_allclose(run(machine, "abé.", 40, 3), expected, rtol=1e-9, atol=1e-9)
+    deaf = machine.with_vector([0.0 if link[2] == "letter-é" else 1.0 for link in machine.links] * machine.vector())
+    assert np.abs(run(deaf, "abé.", 40, 3) - expected).max() > 1e-3
+    machine.save(tmp_path / "machine.json")
+    assert Machine.load(tmp_path / "machine.json") == machine
+
+
+@pytest.mark.parametrize("letters", [["ab"], [""], ["a", "bc"]], ids=str)
+def test_letters_of_another_length_are_refused(letters):
+    with refused("letter"):
+        feedforward(1, 1, letters=letters)
 
 
 # ---- machines as values ----

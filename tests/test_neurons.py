@@ -5,7 +5,7 @@ from conftest import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmmlab.engine import TreeOps, up
+from dmmlab.engine import TreeOps, trace, up
 from dmmlab.machines import Machine
 from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, find_kind
 from dmmlab.vvalues import VValue, inner
@@ -57,6 +57,29 @@ def test_id_passes_every_field():
 def test_the_sources_emit_their_constants():
     assert emitted("const_1", {}) == VValue({"const_1": 1.0})
     assert emitted("eos", {}) == VValue({"char": {".": 1.0}})
+
+
+@pytest.mark.parametrize("letter", ["a", "é", " ", ".", "{", "7"])
+def test_a_letter_emits_itself_at_every_tick(letter):
+    assert emitted(f"letter {letter}", {}) == VValue({"char": {letter: 1.0}})
+    kind = find_kind(f"letter {letter}")
+    assert (kind.name, kind.characters, dict(kind.inputs), dict(kind.outputs)) == (
+        f"letter {letter}",
+        letter,
+        {},
+        {"char": CHARS},
+    )
+    assert find_kind(f"letter {letter}") is kind
+    machine = Machine({"it": f"letter {letter}", "norm": "norm"}).link("norm.dict", "it.char", -2.0)
+    ticks = trace(machine, "xyz", 5, 2)
+    assert [tick.outputs["it"] for tick in ticks] == [VValue({"char": {letter: 1.0}})] * 5
+    assert ticks[-1].outputs["norm"] == VValue({"norm": 2.0})
+
+
+@pytest.mark.parametrize("name", ["letter ab", "letter ", "letter", "letters a", "Letter a", "letter\na"])
+def test_a_letter_is_one_character(name):
+    with refused("not known"):
+        find_kind(name)
 
 
 @given(HALVES)
