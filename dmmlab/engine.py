@@ -187,7 +187,7 @@ def check_run(string: str, ticks: int | None, ticks_per_character: int) -> tuple
 
     A string may also be a tuple of words: then the input emits a word at a time.
     """
-    words = string if isinstance(string, tuple) else [string]
+    words = string if isinstance(string, tuple) else list(string) if isinstance(string, str) else [None]
     if not string or not all(isinstance(word, str) and word not in ("", ":number") for word in words):
         raise DMMError(f"string {string!r} has no characters; give at least one, or a tuple of words")
     ticks_per_character = whole("ticks_per_character", ticks_per_character)

@@ -7,11 +7,9 @@ product with the eos vector counts '.', a running sum a tick ago plus what comes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 
 from dmmlab.files import DMMError
 from dmmlab.machines import Machine
@@ -71,7 +69,8 @@ def formula(machine: Machine) -> Formula:
 
     `left[t+4] = relu(max-norm(Σ input) − 1)` says what arrives at output.dict-1 four ticks after what is read. Weights
     are written as they are; `dmmlab.canonical` makes them simple. In the first few ticks, while constants are still on
-    their way, a machine may answer otherwise. Raises DMMError for loops other than memories and for unknown kinds.
+    their way, a machine may answer otherwise; sums over time that contain constants are right but for what was missed
+    then. Raises DMMError for loops other than memories and for unknown kinds.
     """
     machine = living(machine)
     rows, known = rows_of(machine), {}
@@ -146,7 +145,7 @@ def _total(e: Expression) -> Expression:
     if e.operation == "sum":
         return _sum([(w, _total(part)) for w, part in _terms(e)])
     if e.delay is None:  # a sum of what never changes counts ticks; constants are first emitted at tick 1
-        return _wrap("ramp", e, positive=e.positive) if e != ONE else Expression("ticks", delay=0)
+        return replace(_wrap("ramp", e, positive=e.positive), delay=0) if e != ONE else Expression("ticks", delay=0)
     return _wrap("total", e, positive=e.positive)
 
 
@@ -280,9 +279,11 @@ _LATEX = _TEXT | {
     "clip": r"\operatorname{{clip}}({}, \pm {})", "relu": r"\operatorname{{relu}}({})",
     "inner": r"\langle {}, {} \rangle", "product": r"{} \cdot {}", "count": r"\#\text{{'{letter}'}}\,({})",
     "count total": r"\#\text{{'{letter}'}}", "ramp": r"{} \cdot t", "at": "{}[t-{}]", "times": r"{}\,{}", "minus": "-",
-    "escape": lambda letter: re.sub(r"([#$%&_{}])", r"\\\1", letter.translate({92: "∖", 94: "ˆ", 126: "˜"})),
 }  # fmt: skip
 _CLOSED = {"zero", "one", "input", "unit", "ticks", "max-norm", "abs", "max", "min", "clip", "relu", "inner"}
+
+
+_ESCAPES = {"\\": "∖", "^": "ˆ", "~": "˜"} | {letter: "\\" + letter for letter in "{}%#&_$"}
 
 
 def _write(e: Expression, words: Mapping[str, str]) -> str:
@@ -290,13 +291,13 @@ def _write(e: Expression, words: Mapping[str, str]) -> str:
         first, *rest = (_write_term(weight, part, words) for weight, part in _positive_first(e))
         head = f"{words['minus'] if first[0] < 0 else ''}{first[1]}"
         return head + "".join(f" {words['minus'] if sign < 0 else '+'} {text}" for sign, text in rest)
-    parts, letter = [part for _, part in e.parts], words.get("escape", str)(e.letter)
+    parts = [part for _, part in e.parts]
+    letter = _ESCAPES.get(e.letter, e.letter) if words is _LATEX else e.letter
     if e.operation == "count" and parts[0].operation == "total" and parts[0].parts[0][1].operation == "input":
         return words["count total"].format(letter=letter)
-    write: Callable = partial(_write_inside, words=words)
-    if e.operation in ("total", "product", "ramp"):
-        write = partial(_write_factor, words=words)
-    return words[e.operation].format(*map(write, parts), letter=letter)
+    factors = e.operation in ("total", "product", "ramp")
+    texts = [_write_factor(x, words) if factors and not x.delay else _write_inside(x, words) for x in parts]
+    return words[e.operation].format(*texts, letter=letter)
 
 
 def _positive_first(e: Expression) -> list[tuple[float, Expression]]:

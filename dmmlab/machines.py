@@ -292,19 +292,19 @@ def write_program(text: str, dot_clip: float = DOT_CLIP) -> Machine:
     """
     machine, memories = Machine({**SOURCES, "output": "output"}, fixed=_fixed(CLOCK), dot_clip=dot_clip), []
     for line in filter(str.strip, text.splitlines()):
-        to, arrow, rest = line.partition(" <- ")
-        *weight, source = rest.split(maxsplit=1)
         try:
+            to, _, rest = line.partition(" <- ")
+            *weight, source = rest.split(maxsplit=1) or [""]
             link, weight = Link.parse(to.strip(), source.strip()), float(weight[0] if weight else 1.0)
-        except (DMMError, ValueError, IndexError) as error:
+            for name in (link.to_neuron, link.from_neuron):
+                kind = f"letter {name[7:]}" if name.startswith("letter-") else name.partition("-")[0]
+                if name not in machine.neurons:
+                    machine = replace(machine, neurons={**machine.neurons, name: kind})
+                    loop = find_kind(kind).memory
+                    memories += [(f"{name}.{loop}", f"{name}.{out}") for out in find_kind(kind).outputs or () if loop]
+            machine = machine.link(f"{link[0]}.{link[1]}", f"{link[2]}.{link[3]}", weight)
+        except (DMMError, ValueError) as error:
             raise DMMError(f"line {line.strip()!r}: {error}; write 'to.field <- weight from.field'") from None
-        for name in (link.to_neuron, link.from_neuron):
-            kind = f"letter {name[-1]}" if name.startswith("letter-") else name.partition("-")[0]
-            if name not in machine.neurons:
-                machine = replace(machine, neurons={**machine.neurons, name: kind})
-                loop = find_kind(kind).memory
-                memories += [(f"{name}.{loop}", f"{name}.{output}") for output in find_kind(kind).outputs if loop]
-        machine = machine.link(f"{link[0]}.{link[1]}", f"{link[2]}.{link[3]}", weight)
     return replace(machine, fixed=machine.fixed + _fixed(memories))
 
 

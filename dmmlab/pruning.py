@@ -74,6 +74,8 @@ def supports(machine: Machine, links: Iterable[Link]) -> tuple[Ends, Ends]:
         for link in links:
             carried = outputs.get(link[2:], frozenset())
             fields = find_kind(machine.neurons[link.to_neuron]).inputs
+            if fields is not None and link.to_field not in fields:
+                continue
             read = carried & {NUM} if fields is not None and fields.get(link.to_field) == NUMBER else carried
             inputs[link[:2]] = inputs.get(link[:2], frozenset()) | read
         for name, kind in machine.neurons.items():

@@ -7,6 +7,7 @@ this leaves one form for all machines that differ in units alone. Everything her
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -18,6 +19,7 @@ import numpy as np
 from dmmlab.exactness import largest_errors, random_strings
 from dmmlab.files import DMMError
 from dmmlab.machines import Machine
+from dmmlab.neurons import find_kind
 from dmmlab.pruning import living
 from dmmlab.vvalues import VValue
 
@@ -39,6 +41,7 @@ def canonical(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
         if len(form.links) == len(machine.links):
             break
         machine = form
+    form = favour(form)
     probe = list(random_strings(40, seed=1, longest=40))
 
     def same(other: Machine) -> bool:
@@ -49,6 +52,13 @@ def canonical(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
 
 def order(machine: Machine) -> list[str]:
     """The neurons from the sources to the output. Raises DMMError where a loop other than a memory is."""
+    for link, weight in machine.fixed_links.items():
+        kind = machine.neurons[link.to_neuron]
+        memory = link.to_neuron == link.from_neuron and link.to_field == find_kind(kind).memory
+        if weight != 1.0 or not (memory or kind in ("timer", "input")):
+            raise DMMError(
+                f"{link}: a fixed link of weight {weight}; only the clock and memories are fixed in a program"
+            )
     before: dict[str, set[str]] = {name: set() for name in machine.neurons}
     for link in (*machine.links, *machine.fixed_links):
         if link.to_neuron != link.from_neuron or link in machine.links:
@@ -88,7 +98,7 @@ def rescale(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
         for field, sources in fields.items():  # in an order that names have no part in
             fields[field] = dict(sorted(sources.items(), key=lambda item: (texts[item[0][0]], item[0][1])))
         if name not in bound and kind in _UNITS:
-            for field, factor in _UNITS[kind](name, rows, name in free_dots).items():
+            for field, factor in _UNITS[kind](name, rows, name in free_dots, texts).items():
                 _multiply(rows, (name, field), factor)
         texts[name] = _text(kind, name in memories, rows[name], texts)
     return _with_rows(machine, rows)
@@ -113,7 +123,7 @@ def _divide(sources: dict[End, float], factor: float) -> None:
         sources[source] /= factor
 
 
-def _accum(name: str, rows: Rows, free: bool) -> dict[str, float]:
+def _accum(name: str, rows: Rows, free: bool, texts: dict) -> dict[str, float]:
     fields = rows[name]
     pivot = _pivot([weight for sources in fields.values() for weight in sources.values()])
     for sources in fields.values():
@@ -121,34 +131,35 @@ def _accum(name: str, rows: Rows, free: bool) -> dict[str, float]:
     return {"dict": pivot}
 
 
-def _norm(name: str, rows: Rows, free: bool) -> dict[str, float]:
+def _norm(name: str, rows: Rows, free: bool, texts: dict) -> dict[str, float]:
     sources = rows[name].get("dict", {})
     pivot = _pivot(sources.values())
     _divide(sources, pivot)
     return {"norm": abs(pivot)}
 
 
-def _dot(name: str, rows: Rows, free: bool) -> dict[str, float]:
+def _dot(name: str, rows: Rows, free: bool, texts: dict) -> dict[str, float]:
     both = [rows[name].get("dict-1", {}), rows[name].get("dict-2", {})]
     pivots = [_pivot(sources.values()) for sources in both]
     for sources, pivot in zip(both, pivots, strict=True):
         _divide(sources, pivot)
     factor = pivots[0] * pivots[1]
     if not free:  # its clip has units: the size stays inside
-        _divide(both[1], 1.0 / abs(factor))
+        side = max(both, key=lambda sources: _sum_text(sources, texts))
+        _divide(side, 1.0 / abs(factor))
         factor = float(np.sign(factor))
     return {"dot": factor}
 
 
-def _compare(name: str, rows: Rows, free: bool) -> dict[str, float]:
+def _compare(name: str, rows: Rows, free: bool, texts: dict) -> dict[str, float]:
     """Only the difference of the two inputs counts: twins become one link, positive ones on the side they favour."""
     difference = dict(rows[name].get("dict-1", {}))
     for source, weight in rows[name].get("dict-2", {}).items():
         difference[source] = difference.get(source, 0.0) - weight
-    difference = {source: weight for source, weight in difference.items() if weight}
+    ranked = sorted(difference.items(), key=lambda item: (texts[item[0][0]], item[0][1]))
+    difference = {source: weight for source, weight in ranked if weight}
     pivot = _pivot(difference.values())
-    used = {end[1] for each in rows.values() for sources in each.values() for end in sources if end[0] == name}
-    if used == {"false"} or (used == {"true", "false"} and pivot < 0):
+    if pivot < 0:
         difference = {source: -weight for source, weight in difference.items()}
         _swap(rows, name)
     _divide(difference, abs(pivot))
@@ -174,7 +185,7 @@ def _swap(rows: Rows, name: str) -> None:
 
 
 def signatures(machine: Machine) -> dict[str, str]:
-    """What each neuron computes, as a text in which names do not occur: equal texts, equal streams.
+    """What each neuron computes, as the hash of a text in which names do not occur: equal hashes, equal streams.
 
     Meant for machines in canonical units; weights count to 9 digits.
     """
@@ -189,13 +200,27 @@ def _memories(machine: Machine) -> set[str]:
 
 
 def _text(kind: str, memory: bool, fields: dict, texts: dict[str, str]) -> str:
-    sums = {
-        field: " + ".join(sorted(f"{w:.9g} {texts[source]}.{output}" for (source, output), w in sources.items()))
-        for field, sources in fields.items()
-    }
+    sums = {field: _sum_text(sources, texts) for field, sources in fields.items()}
     # The two inputs of a dot count alike.
     inputs = sorted(sums.values()) if kind == "dot" else [f"{field}: {each}" for field, each in sorted(sums.items())]
-    return f"{kind}{' memory' if memory else ''}({'; '.join(inputs)})"
+    text = f"{kind}{' memory' if memory else ''}({'; '.join(inputs)})"
+    return hashlib.sha256(text.encode()).hexdigest()  # the text itself would double with every layer
+
+
+def _sum_text(sources: dict, texts: dict) -> str:
+    return " + ".join(sorted(f"{w:.9g} {texts[source]}.{output}" for (source, output), w in sources.items()))
+
+
+def favour(machine: Machine) -> Machine:
+    """The same machine, with compare neurons turned around that are read at `false` alone."""
+    rows = rows_of(machine)
+    for name in [name for name, kind in machine.neurons.items() if kind == "compare"]:
+        used = {end[1] for each in rows.values() for sources in each.values() for end in sources if end[0] == name}
+        if used == {"false"}:
+            other = {"dict-1": "dict-2", "dict-2": "dict-1"}
+            rows[name] = {other[field]: sources for field, sources in rows[name].items()}
+            _swap(rows, name)
+    return _with_rows(machine, rows)
 
 
 def merge(machine: Machine) -> Machine:

@@ -78,7 +78,7 @@ def _duplicates() -> Machine:
 
 @task("lead", "a.b.c.ddd", "..xyxxx.", "hello. all.", "zz.zzz.")
 def _lead() -> Machine:
-    """Left: by how much the commonest character is ahead of '.'; right: how many '.', at most 4."""
+    """Left: by how much the commonest character is ahead of the first four '.'; right: how many '.', at most 4."""
     program = """
         accum.dict-2 <- input.char
         norm.dict <- accum.dict

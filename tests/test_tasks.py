@@ -57,7 +57,7 @@ def commonest(seen):
 
 STATEMENTS = {  # what the teachers' docstrings say, of the characters or words that came so far
     "duplicates": lambda seen: (commonest(seen) - 1, clip(seen.count("."))),
-    "lead": lambda seen: (commonest(seen) - seen.count("."), clip(seen.count("."))),
+    "lead": lambda seen: (commonest(seen) - clip(seen.count(".")), clip(seen.count("."))),
     "balance": lambda seen: (
         max(clip(seen.count("a") - seen.count("b")), 0),
         max(clip(seen.count("b") - seen.count("a")), 0),
