@@ -5,6 +5,7 @@ from __future__ import annotations
 import string as alphabets
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -98,12 +99,17 @@ def examine(
 
 def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], speeds: Sequence[int]) -> np.ndarray:
     """The largest |difference| of the answers of two machines at any tick of each string, (strings,)."""
-    flats = [Flat(each, strings, ticks_per_character=list(speeds)) for each in (machine, teacher)]
+    fed = tuple(strings), tuple(speeds)
     with np.errstate(all="ignore"):
-        apart = np.abs(flats[0].answers(machine.vector()) - flats[1].answers(teacher.vector())).max(axis=-1)
-    counted = np.arange(apart.shape[1]) < np.array(flats[0].ticks)[:, None]
-    apart = np.where(counted, apart, 0.0).max(axis=1)
+        apart = np.abs(_answers.__wrapped__(machine, *fed) - _answers(teacher, *fed)).max(axis=(-2, -1))
     return np.where(np.isfinite(apart), apart, np.inf)
+
+
+@lru_cache(maxsize=256)  # one teacher is asked the same for every machine
+def _answers(machine: Machine, strings: tuple[Text, ...], speeds: tuple[int, ...]) -> np.ndarray:
+    flat = Flat(machine, strings, ticks_per_character=speeds)
+    counted = np.arange(max(flat.ticks)) < np.array(flat.ticks)[:, None]
+    return np.where(counted[..., None], flat.answers(machine.vector()), 0.0)
 
 
 def _chunks(fed: Sequence[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:
