@@ -14,6 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "03": {"steps": 3}, "05": {"steps": 20}}
 SMALL |= {"06": {"steps": 20, "rounds": 2, "tries": 1, "copies": 1}}
 SMALL |= {"07": {"longest": 6, "most": 4, "strings": 2}, "08": {"steps": 20, "between": 1, "ours": "published-19"}}
+SMALL |= {"09": {"seeds": 1, "breakages": 1}, "12": {"tasks": "letters", "seeds": 1}}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # papermill, jupyter_client and their kin
