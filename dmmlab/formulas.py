@@ -45,7 +45,7 @@ class Expression:
         return _write(self, _LATEX)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Formula:
     """What arrives at the two fields of a machine's output. `str` gives both lines; notebooks show them as LaTeX."""
 
@@ -54,6 +54,8 @@ class Formula:
 
     def __str__(self) -> str:
         return "\n".join(f"{head:<10} = {each.text}" for head, each in self._sides())
+
+    __repr__ = __str__
 
     def _repr_latex_(self) -> str:
         lines = (rf"\mathrm{{{head[:-1].replace('[', '}[')}] &= {each.latex}" for head, each in self._sides())
@@ -126,7 +128,7 @@ def _fold(weights: dict[Expression, float], total: Expression) -> None:
     """Σ x a tick ago + x now is Σ x now."""
     ((scale, inner),) = total.parts
     now = _later(inner, total.delay - 1)
-    if scale == 1.0 and weights.get(now) == weights.get(total):
+    if scale == 1.0 and total in weights and weights.get(now) == weights[total]:
         weight = weights.pop(now)
         del weights[total]
         sooner = _later(total, -1)

@@ -1,7 +1,7 @@
 """Pruning: press links to zero while training, solve for what is left exactly, then cut link by link.
 
 Three instruments, each deterministic. `press`: Adam whose every step also pulls each weight towards zero by a fixed
-share of the longest step, and stops it there (proximal L1), so that links vanish for good while the machine learns.
+share of the usual step, and stops it there (proximal L1), so that links vanish for good while the machine learns.
 `solve`: least squares of second order, which takes what is left to a data loss of zero. `cut`: remove the link whose
 removal costs least, computed exactly as a batch of leave-one-out machines, solve again, keep it if the loss is zero.
 """
@@ -134,7 +134,7 @@ def press(
 ) -> Array:
     """Train by Adam and pull every weight towards zero, where it may come to rest.
 
-    Adam's longest step is its learning rate; each step also takes `pressure(step)` times that from every |w|. Being
+    Adam's usual step is its learning rate; each step also takes `pressure(step)` times that from every |w|. Being
     relative to the step and not to the loss, one pressure suits tasks whose answers are large and tasks whose answers
     are small. Changes `adam`; returns the weights. Raises DMMError where the loss is not finite.
     """
@@ -149,7 +149,7 @@ def press(
 
 
 def solve(machine: Machine, task: Task, rounds: int = 40) -> tuple[Machine, float]:
-    """The machine with the weights of least data loss nearby, and that loss (Levenberg–Marquardt, SciPy's).
+    """The machine with the weights of least data loss nearby, and that loss (SciPy's trust-region least squares).
 
     Residuals are the errors at all ticks; their derivatives are differences along every weight, computed as one batch
     of machines: piecewise polynomials have no use for a smaller error than that.
@@ -160,8 +160,10 @@ def solve(machine: Machine, task: Task, rounds: int = 40) -> tuple[Machine, floa
         near = objective.residuals(weights + step * np.eye(len(weights)))
         return (near - objective.residuals(weights)).T / step
 
-    if not len(objective.weights):
-        return machine, float(objective.data_loss(objective.weights))
+    with np.errstate(all="ignore"):
+        loss = float(objective.data_loss(objective.weights))
+    if not len(objective.weights) or not np.isfinite(loss):
+        return machine, loss
     with np.errstate(all="ignore"):
         found = least_squares(
             objective.residuals, objective.weights, jacobian, method="trf", x_scale="jac", max_nfev=rounds,
@@ -197,7 +199,8 @@ def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "
             gone = [str(link) for link in machine.links if link not in smaller.links]
             if not set(keep) & set(gone):
                 return {"machine": smaller, "loss": loss, "cut": gone, "refused": refused}
-        refused.append({"links": [str(link) for link in some], "loss": loss})
+        left = loss if np.isfinite(loss) else None
+        refused.append({"links": [str(link) for link in some], "loss": left})
     return {"machine": machine, "loss": None, "cut": [], "refused": refused}
 
 
@@ -205,7 +208,8 @@ def rewire(machine: Machine, task: Task, architecture: Machine, keep: Collection
     """A shorter machine with data loss zero that lies one link aside, or the same machine if there is none.
 
     Once weights are canonical, programs are nearly discrete: every machine that drops one or two links and adds one,
-    between its own neurons and the sources, with a weight that occurs already, is tried, all of them as batches.
+    between its own neurons and the sources, with one of the three smallest weights that occur (mostly 1 is alone), is
+    tried, all of them as batches.
     """
     known = dict(zip(machine.links, machine.vector().tolist(), strict=True))
     neurons = {name: kind for name, kind in architecture.neurons.items() if name in machine.neurons or name in SOURCES}

@@ -59,10 +59,10 @@ def order(machine: Machine) -> list[str]:
             raise DMMError(
                 f"{link}: a fixed link of weight {weight}; only the clock and memories are fixed in a program"
             )
-    before: dict[str, set[str]] = {name: set() for name in machine.neurons}
+    before: dict[str, dict[str, None]] = {name: {} for name in machine.neurons}  # not sets: in the same order always
     for link in (*machine.links, *machine.fixed_links):
         if link.to_neuron != link.from_neuron or link in machine.links:
-            before[link.to_neuron].add(link.from_neuron)
+            before[link.to_neuron][link.from_neuron] = None
     try:
         return list(TopologicalSorter(before).static_order())
     except CycleError as error:
@@ -118,16 +118,27 @@ def _pivot(weights: Iterable[float]) -> float:
     return max(pairs, key=lambda pair: (sizes[abs(pair[1])], abs(pair[1]), counts[pair[1]]), default=(1.0, 1.0))[0]
 
 
+def _add_up(terms: Iterable[tuple[End, float]]) -> dict[End, float]:
+    """Sources with their weights added; those that cancel, up to rounding, are left out."""
+    sums, sizes = {}, {}
+    for source, weight in terms:
+        sums[source] = sums.get(source, 0.0) + weight
+        sizes[source] = sizes.get(source, 0.0) + abs(weight)
+    return {source: weight for source, weight in sums.items() if abs(weight) > 1e-12 * sizes[source]}
+
+
 def _divide(sources: dict[End, float], factor: float) -> None:
     for source in sources:
         sources[source] /= factor
 
 
 def _accum(name: str, rows: Rows, free: bool, texts: dict) -> dict[str, float]:
-    fields = rows[name]
-    pivot = _pivot([weight for sources in fields.values() for weight in sources.values()])
-    for sources in fields.values():
-        _divide(sources, pivot)
+    """Its two inputs are added: what arrives at either may as well arrive at the second."""
+    terms = [term for sources in rows[name].values() for term in sources.items()]
+    sources = _add_up(sorted(terms, key=lambda term: (texts[term[0][0]], term[0][1])))
+    pivot = _pivot(sources.values())
+    _divide(sources, pivot)
+    rows[name] = {"dict-2": sources} if sources else {}
     return {"dict": pivot}
 
 
@@ -153,11 +164,9 @@ def _dot(name: str, rows: Rows, free: bool, texts: dict) -> dict[str, float]:
 
 def _compare(name: str, rows: Rows, free: bool, texts: dict) -> dict[str, float]:
     """Only the difference of the two inputs counts: twins become one link, positive ones on the side they favour."""
-    difference = dict(rows[name].get("dict-1", {}))
-    for source, weight in rows[name].get("dict-2", {}).items():
-        difference[source] = difference.get(source, 0.0) - weight
-    ranked = sorted(difference.items(), key=lambda item: (texts[item[0][0]], item[0][1]))
-    difference = {source: weight for source, weight in ranked if weight}
+    terms = list(rows[name].get("dict-1", {}).items())
+    terms += [(source, -weight) for source, weight in rows[name].get("dict-2", {}).items()]
+    difference = _add_up(sorted(terms, key=lambda term: (texts[term[0][0]], term[0][1])))
     pivot = _pivot(difference.values())
     if pivot < 0:
         difference = {source: -weight for source, weight in difference.items()}
@@ -231,10 +240,8 @@ def merge(machine: Machine) -> Machine:
     for name, fields in rows_of(machine).items():
         if stands[name] == name:
             for field, sources in fields.items():
-                row = rows.setdefault(name, {}).setdefault(field, {})
-                for (source, output), weight in sources.items():
-                    end = stands[source], output
-                    row[end] = row.get(end, 0.0) + weight
+                terms = [((stands[source], output), weight) for (source, output), weight in sources.items()]
+                rows.setdefault(name, {})[field] = _add_up(terms)
     return living(_with_rows(machine, rows))
 
 

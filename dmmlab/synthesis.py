@@ -41,7 +41,7 @@ ROUND, WHOLE = 100, 200  # steps a round; steps before links at zero are taken o
 ATTEMPTS = 12
 
 
-@dataclass
+@dataclass(repr=False)
 class Synthesis:
     """What was found: the machine in canonical form, how exact it is, and every round on the way.
 
@@ -56,6 +56,9 @@ class Synthesis:
     exact: Exactness
     history: list[dict[str, Any]]
     programs: list[Machine]
+
+    def __repr__(self) -> str:
+        return f"Synthesis({len(self.machine.links)} links, data loss {self.data_loss:.3g}, {self.exact})"
 
     def to_dict(self) -> dict:
         """Plain data: the result in one row of a table."""
@@ -79,13 +82,16 @@ def synthesize(
     """Find a short program that answers as the task's teacher does.
 
     `architecture` (5 × 2 layers, with the teacher's letters, unless given) says which links there may be. Attempts
-    begin at its own weights, so that a broken machine is mended (see `embed`). `keep` names links that must not be
-    cut. `cut_order` says which are tried first: by the loss each removal costs ("leave-one-out") or by "magnitude".
+    begin at its own weights, so that a broken machine is mended (see `embed`); every second one without them, for they
+    may mislead. `keep` names links that must not be cut. `cut_order` says which links are tried first: by the loss
+    each removal costs ("leave-one-out") or by "magnitude".
     `memory_gradient` as in `Objective`. With a `checkpoint` path every round is written there, and a killed run goes
     on from it to the same result. `on_round` is called with each round's entry of the history and the machine after
     it. Same arguments, same machine. Raises DMMError for an architecture that cannot reach
     an output the teacher uses, for links in `keep` that it does not have, and for a checkpoint of another run.
     """
+    if not isinstance(task, Task) or not isinstance(architecture, Machine | None):
+        raise DMMError("synthesize takes a Task, and an architecture that is a Machine or left out")
     if architecture is None:
         kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
         letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
@@ -95,7 +101,7 @@ def synthesize(
     if checkpoint is not None and Path(checkpoint).exists():
         run.load(checkpoint)
     bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
-    with bar, threadpool_limits(1, "blas"):
+    with bar, threadpool_limits(1, "blas"), np.errstate(all="ignore"):  # attempts may diverge
         while not run.done:
             machine = run.advance()
             if on_round is not None:
@@ -107,7 +113,11 @@ def synthesize(
 
 
 def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[Synthesis]:
-    """Many syntheses on several processor cores: `runs` are the arguments of each. The results, in the same order."""
+    """Many syntheses on several processor cores: `runs` are the arguments of each. The results, in the same order.
+
+    The workers are new processes: a script that calls this needs `if __name__ == "__main__":`, and kinds of neurons of
+    your own must be in a module.
+    """
     with ProcessPoolExecutor(whole("workers", workers), get_context("spawn")) as pool:
         waiting = [pool.submit(synthesize, **{"progress": False, **run}) for run in runs]
         for _ in tqdm(as_completed(waiting), total=len(waiting), unit="synthesis"):
@@ -118,8 +128,12 @@ def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[
 def embed(machine: Machine, architecture: Machine) -> Machine:
     """The architecture with a machine's weights in it: each neuron takes the first place that may read what it reads.
 
-    The answers are those of the machine. Raises DMMError where a neuron or a link finds no place.
+    The answers are those of the machine. Raises DMMError where a neuron or a link finds no place, and where the two
+    clip their dots differently.
     """
+    if machine.dot_clip != architecture.dot_clip:
+        raise DMMError(f"dot_clip is {machine.dot_clip} here and {architecture.dot_clip} there; make them equal")
+    memories = [{link[0] for link in each.fixed_links if link[0] == link[2]} for each in (machine, architecture)]
     place = {name: name for name in machine.neurons if name in architecture.neurons}
     rows, weights = rows_of(machine), {}
     for name in order(machine):
@@ -127,7 +141,9 @@ def embed(machine: Machine, architecture: Machine) -> Machine:
         free = [place[name]] if name in place else [n for n in architecture.neurons if n not in place.values()]
         for each in free:
             links = {Link(each, field, place[source], output): w for field, source, output, w in wanted}
-            if architecture.neurons[each] == machine.neurons[name] and links.keys() <= set(architecture.links):
+            alike = architecture.neurons[each] == machine.neurons[name]
+            alike &= (name in memories[0]) == (each in memories[1])
+            if alike and links.keys() <= set(architecture.links):
                 place[name], weights = each, weights | links
                 break
         else:
@@ -159,6 +175,7 @@ class _Run:
         missing = self.keep - {str(link) for link in self.architecture.links}
         if missing:
             raise DMMError(f"keep: the architecture has no link {sorted(missing)[0]!r}; correct its name")
+        order(self.architecture)  # refuses loops
         inputs, _ = supports(self.architecture, self.architecture.links)
         for side, name in enumerate(("dict-1", "dict-2")):
             if self.task.targets[..., side].any() and not inputs.get((self.architecture.output, name)):
@@ -186,8 +203,14 @@ class _Run:
         note = getattr(self, f"_{stage}")()
         machine = note.pop("machine", self.machine)
         gone = sorted(links - {str(link) for link in machine.links})
-        entry = {"attempt": attempt, "stage": stage, "links": len(machine.links), "loss_before": before}
-        entry |= {"loss": note.pop("loss"), "cut": gone, "refused": note.pop("refused", [])}
+        entry = {
+            "attempt": attempt,
+            "stage": stage,
+            "links": len(machine.links),
+            "loss_before": before if np.isfinite(before) else None,
+        }
+        loss = note.pop("loss")
+        entry |= {"loss": loss if np.isfinite(loss) else None, "cut": gone, "refused": note.pop("refused", [])}
         self.history.append(entry | {"seconds": time.perf_counter() - begin})
         return machine
 
@@ -196,7 +219,8 @@ class _Run:
 
     def _begin(self) -> None:
         rng = np.random.default_rng([self.seed, self.attempt])
-        weights = self.architecture.vector() + rng.normal(scale=SCALE, size=len(self.architecture.links))
+        given = self.architecture.vector() * (self.attempt % 2 == 0)  # given weights may mislead
+        weights = given + rng.normal(scale=SCALE, size=len(self.architecture.links))
         self.machine, self.adam, self.stage = self.architecture.with_vector(weights), Adam(RATE), "press"
 
     def _press(self) -> dict[str, Any]:
@@ -206,7 +230,12 @@ class _Run:
         def pressure(step: int) -> np.ndarray:
             return PRESSURE * min(1.0, 2.0 * step / STEPS) * free
 
-        weights = press(objective, self.machine.vector(), self.adam, pressure, ROUND)
+        try:
+            weights = press(objective, self.machine.vector(), self.adam, pressure, ROUND)
+        except DMMError:  # it diverged
+            machine = self.machine
+            self._end(np.inf)
+            return {"machine": machine, "loss": np.inf}
         loss = float(objective.data_loss(weights))
         self.machine = self.machine.with_vector(weights)
         if self.adam.steps >= WHOLE:
@@ -262,8 +291,7 @@ class _Run:
     def _end(self, loss: float) -> None:
         self.ends.append((self.machine, loss))
         self.attempt += 1
-        if not self.done:
-            self._begin()
+        self._begin()
 
     # ---- what is told and kept ----
 
@@ -272,11 +300,16 @@ class _Run:
         found = [len(machine.links) for machine, loss in self.ends if loss < SOLVED]
         best = f", shortest program so far {min(found)} links" if found else ""
         place = f"seed {self.seed}, attempt {last['attempt'] + 1}, {last['stage']}"
-        return f"{place}: {last['links']} links, data loss {last['loss']:.3g}{best}"
+        loss = "not finite" if last["loss"] is None else f"{last['loss']:.3g}"
+        return f"{place}: {last['links']} links, data loss {loss}{best}"
 
     def result(self) -> Synthesis:
         ranked = sorted(self.ends, key=lambda end: (end[1] >= SOLVED, len(end[0].links) if end[1] < SOLVED else end[1]))
         machine, loss = ranked[0]
+        if not np.isfinite(loss):
+            raise DMMError(
+                "no attempt ended with a finite loss and all links to keep; keep fewer, or ask for more attempts"
+            )
         letters = set().union(*self.task.strings)
         exact = examine(machine, self.task.teacher, letters=letters)
         return Synthesis(machine, loss, exact, self.history, [each for each, _ in ranked])
@@ -303,7 +336,13 @@ class _Run:
             machine = self._machine(content["machine"])
             ends = [(self._machine(links), np.inf if loss is None else float(loss)) for links, loss in content["ends"]]
             adam = Adam(RATE, *(np.array(moments[name], float) for name in ("mean", "variance")), moments["steps"])
-            stage, attempt, history = content["stage"], content["attempt"], list(content["history"])
+            stage, attempt, history = content["stage"], whole("attempt", content["attempt"], 0), content["history"]
+            if stage not in ("press", "solve", "cut", "rewire"):
+                raise ValueError(f"stage {stage!r}")
+            if any(np.shape(x) not in ((), (len(machine.links),)) for x in (adam.mean, adam.variance)):
+                raise ValueError("its moments are of another length")
+            if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
+                raise ValueError("its history is damaged")
         except (KeyError, TypeError, ValueError) as error:
             raise DMMError(f"{path}: this is no checkpoint of a synthesis ({error}); delete it to begin anew") from None
         if identity != self.identity:

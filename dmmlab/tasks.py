@@ -54,7 +54,12 @@ TASKS: dict[str, Callable[[], Task]] = {}
 
 
 def task(name: str, *strings: str | tuple[str, ...]) -> Callable[[Callable[[], Machine]], Callable[[], Machine]]:
-    """Decorator that registers a task: the strings to learn from, and a function that returns the teacher."""
+    """Decorator that registers a task: the strings to learn from, and a function that returns the teacher.
+
+    A name that is registered already stands for the new task then. Raises DMMError for no strings.
+    """
+    if not strings:
+        raise DMMError(f"task {name!r} has no strings; give at least one")
 
     def register(teacher: Callable[[], Machine]) -> Callable[[], Machine]:
         TASKS[name] = lambda: Task(strings, teacher=teacher())
@@ -65,7 +70,7 @@ def task(name: str, *strings: str | tuple[str, ...]) -> Callable[[Callable[[], M
 
 def find_task(name: str) -> Task:
     """The registered task of that name. Raises DMMError that lists the names there are."""
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise DMMError(f"there is no task {name!r}; the tasks are {', '.join(TASKS)}")
     return TASKS[name]()
 

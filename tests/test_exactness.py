@@ -167,7 +167,7 @@ def test_results_become_plain_data():
         "exact": False,
     }
     assert json.loads(json.dumps(found.to_dict()))["counterexample"] == "a"
-    assert str(found) == "wrong: error 0.5; shortest counterexample 'a'"
+    assert str(found) == "wrong: error 0.5; counterexample 'a' at 3 ticks a character"
     assert Exactness(EXACT, "abc", 3, None, 7).to_dict()["exact"]
     assert not Exactness(2 * EXACT, "abc", 3, "a", 7)
     assert str(Exactness(1.25e-9, "abc", 3, None, 7)) == "exact on 7 strings (largest error 1e-09)"

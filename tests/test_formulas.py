@@ -440,3 +440,10 @@ def test_loops_other_than_memories_are_refused():
     program = "accum.dict-2 <- input.char\nnorm.dict <- accum.dict\naccum.dict-2 <- norm.norm\n"
     with refused("accum", "norm", "loop"):
         formula(write_program(f"{program}output.dict-1 <- norm.norm"))
+
+
+def test_a_sum_and_a_sum_of_sums_are_told_apart():
+    program = "accum-1.dict-2 <- input.char\naccum-2.dict-2 <- accum-1.dict\nnorm.dict <- accum-2.dict\n"
+    read = formula(write_program(f"{program}norm.dict <- accum-1.dict\noutput.dict-1 <- norm.norm"))
+    assert read.left.text == "max-norm(Σ (Σ input))"
+    assert repr(read) == str(read)

@@ -437,3 +437,12 @@ def test_neurons_of_other_kinds_stay_as_they_are():
     assert weights_of(form)[Link.parse("id.x", "norm.norm")] == 2.0
     assert apart(form, machine) <= 1e-9
     assert find_kind(form.neurons["id"]).inputs is None
+
+
+def test_what_cancels_is_gone_and_the_inputs_of_an_accumulator_count_alike():
+    text = "accum.dict-2 <- input.char\nnorm-1.dict <- accum.dict\nnorm-2.dict <- 3 accum.dict\n"
+    text += "output.dict-1 <- compare.true\n"
+    twins = write_program(f"{text}compare.dict-1 <- 0.3 norm-1.norm\ncompare.dict-2 <- 0.1 norm-2.norm")
+    assert not canonical(twins).links
+    other = write_program("accum.dict-1 <- input.char\noutput.dict-1 <- accum.dict")
+    assert same_program(other, write_program("accum.dict-2 <- input.char\noutput.dict-1 <- accum.dict"))

@@ -13,7 +13,7 @@ from conftest import refused
 
 from dmmlab import synthesis
 from dmmlab.flat import run
-from dmmlab.machines import Machine, feedforward, handcrafted_detector, write_program
+from dmmlab.machines import Link, Machine, feedforward, handcrafted_detector, write_program
 from dmmlab.reading import same_program
 from dmmlab.synthesis import embed, synthesize, synthesize_all
 from dmmlab.tasks import Task, find_task
@@ -89,6 +89,21 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path):
     assert again.machine == undisturbed.machine
 
 
+def test_a_finished_run_goes_on_when_more_attempts_are_asked(tmp_path):
+    checkpoint, task = tmp_path / "run.json", {**SMALL, "architecture": feedforward(2, 1), "progress": False}
+    synthesize(**task, attempts=1, checkpoint=checkpoint)
+    longer = synthesize(**task, attempts=3, checkpoint=checkpoint)
+    assert without_seconds(longer.history) == without_seconds(synthesize(**task, attempts=3).history)
+
+
+def test_an_attempt_that_diverges_is_one_that_failed():
+    wild = SMALL["architecture"].with_vector(np.full(len(SMALL["architecture"].links), 1e200))
+    found = synthesize(**{**SMALL, "architecture": wild}, attempts=2, progress=False)
+    assert found.history[0]["loss"] is None
+    assert {entry["attempt"] for entry in found.history} == {0, 1}
+    json.dumps(found.history, allow_nan=False)
+
+
 KILLED = """
 import sys
 from test_synthesis import SMALL, synthesize
@@ -136,6 +151,14 @@ def test_what_cannot_be_synthesized_is_refused():
         synthesize(SMALL["task"], architecture=one_sided.with_vector(np.zeros(len(one_sided.links))), progress=False)
     with refused("keep", "accum-9-9"):
         synthesize(**SMALL, keep=["accum-9-9.dict-2 <- input.char"], progress=False)
+    looped = Machine(bare.neurons, bare.weights, links=[*bare.links, Link("accum-1-1", "dict-1", "accum-1-1", "dict")])
+    with refused("loop"):
+        synthesize(SMALL["task"], architecture=looped, progress=False)
+    with refused("Task"):
+        synthesize("test string.", progress=False)
+    with refused("keep"):
+        lost = {"keep": ["dot-2-1.dict-1 <- compare-1-1.false"], "attempts": 1, "progress": False}
+        synthesize(**{**SMALL, "architecture": feedforward(2, 1)}, **lost)
     with refused("cut_order"):
         synthesize(**SMALL, cut_order="random", progress=False)
     with refused("seed"):
@@ -167,6 +190,8 @@ def test_an_embedded_machine_answers_as_before():
     assert len(home.links) == 1486
     assert np.count_nonzero(home.vector()) == 8
     assert np.array_equal(run(home, "zz.test"), run(detector, "zz.test"))
+    with refused("dot_clip"):
+        embed(handcrafted_detector(dot_clip=9.0), feedforward())
     with refused("no free place"):
         embed(detector, feedforward(2, 1))
 
