@@ -244,8 +244,8 @@ class _Run:
             rows = [place[link] for link in smaller.links]
             self.adam.mean, self.adam.variance = self.adam.mean[rows], self.adam.variance[rows]
             self.machine = smaller
-        if self.adam.steps >= STEPS:
-            self.stage = "solve"
+        if self.adam.steps >= STEPS:  # its moments are those of links that soon are gone
+            self.adam, self.stage = Adam(RATE), "solve"
         return {"loss": loss}
 
     def _solve(self) -> dict[str, Any]:
