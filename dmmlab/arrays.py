@@ -7,6 +7,7 @@ evaluated together. All arrays are allotted when the program is written: running
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -14,6 +15,7 @@ import numpy as np
 
 Array = np.ndarray
 KEYS = -3  # the axis of keys in a stream
+PIECE = 1 << 16  # numbers in one of the large arrays from which small ones are cut
 
 
 class Node:
@@ -33,6 +35,9 @@ class Program:
     `places[s]` maps the characters of string s to their places on the key axis; the same character may lie at other
     places for other strings, for nothing is ever combined across strings. `ticks` is the length of the tick axis at
     the place where the program is being written. Call `finish` when all is written.
+
+    `values_only` means that there will be no backward program, so that arrays can be used again. `pieces` are the few
+    large arrays from which those that the backward program reads are cut, where these may have to be put aside.
     """
 
     def __init__(
@@ -43,18 +48,32 @@ class Program:
         dot_clip: float,
         dtype: type,
         tie_order: str | None = None,
+        values_only: bool = False,
+        in_pieces: bool = False,
     ) -> None:
+        self.values_only, self.pieces, self._used = values_only, [] if in_pieces else None, 0
         self.strings, self.ticks_per_character, self.places = strings, ticks_per_character, places
         self.dot_clip, self.dtype, self.ticks = dot_clip, dtype, 1
         self.tie_ranks = None if tie_order is None else self._ranks(tie_order)
         self.forward: list[Callable[[], object]] = []
         self.backward: list[Callable[[], object]] = []
-        self._pulls: list[Callable[[], None]] = []
+        self._pulls: list[tuple[Callable[[], None], Node | None]] = []
         self._scratch: dict[tuple, Array] = {}
 
     def scratch(self, like: Array, use: str = "") -> Array:
         """An array of that shape for values that are used up at once: the fewer arrays, the more stay in the cache."""
         return self._scratch.setdefault((like.shape, use), np.empty_like(like))
+
+    def room(self, shape: tuple[int, ...]) -> Array:
+        """An array of zeros for values that the backward program reads."""
+        size = math.prod(shape)
+        if self.pieces is None:
+            return np.zeros(shape, self.dtype)
+        if not self.pieces or self._used + size > self.pieces[-1].size:
+            self.pieces.append(np.zeros(max(size, PIECE), self.dtype))
+            self._used = 0
+        start, self._used = self._used, self._used + -(-size // 8) * 8
+        return self.pieces[-1][start : start + size].reshape(shape)
 
     def do(self, function: Callable, *arguments: object, **options: object) -> None:
         """Add an instruction to the forward program."""
@@ -64,14 +83,18 @@ class Program:
         """Add an instruction to the backward program; to be called while it is being written, by a pull."""
         self.backward.append(partial(function, *arguments, **options))
 
-    def later(self, pull: Callable[[], None]) -> None:
-        """Have `pull` write its part of the backward program, after those that were added later."""
-        self._pulls.append(pull)
+    def later(self, pull: Callable[[], None], out: Node | None = None) -> None:
+        """Have `pull` write its part of the backward program, after those that were added later.
+
+        It is left out where no gradient came back to `out`.
+        """
+        self._pulls.append((pull, out))
 
     def finish(self) -> None:
-        """Write the backward program."""
-        for pull in reversed(self._pulls):
-            pull()
+        """Write the backward program, unless only values are wanted."""
+        for pull, out in () if self.values_only else reversed(self._pulls):
+            if out is None or out.gradient is not None:
+                pull()
         self._pulls.clear()
 
     def give(self, node: Node, function: Callable, *arguments: object) -> None:
@@ -93,14 +116,14 @@ class Program:
     def add(self, a: Node, b: Node) -> Node:
         if a.value is None or b.value is None:
             return b if a.value is None else a
-        out = Node(np.zeros(np.broadcast_shapes(a.value.shape, b.value.shape), self.dtype))
+        out = Node(self.room(np.broadcast_shapes(a.value.shape, b.value.shape)))
         self.do(np.add, a.value, b.value, out.value)
 
         def pull() -> None:
             self.give(a, np.positive, out.gradient)
             self.give(b, np.positive, out.gradient)
 
-        self.later(pull)
+        self.later(pull, out)
         return out
 
     def inner(self, a: Node, b: Node) -> Node:
@@ -113,11 +136,12 @@ class Program:
             self.give(a, np.multiply, g, b.value)
             self.give(b, np.multiply, g, a.value)
 
-        self.later(pull)
+        self.later(pull, out)
         return out
 
     def max_norm(self, a: Node) -> Node:
-        sizes, out = np.empty_like(a.value), self._numbers(a)
+        sizes = self.scratch(a.value) if self.values_only else self.room(a.value.shape)
+        out = self._numbers(a)
         self.do(np.abs, a.value, sizes)
         self.do(np.maximum.reduce, sizes, axis=KEYS, out=out.value)
 
@@ -139,7 +163,7 @@ class Program:
             self.undo(np.multiply, signs, tied, signs)
             self.give(a, np.multiply, signs, np.expand_dims(share, KEYS))
 
-        self.later(pull)
+        self.later(pull, out)
         return out
 
     def number(self, a: Node) -> Node:
@@ -148,11 +172,10 @@ class Program:
         out, spread = Node(a.value[:, :, -1], cut=a.cut), np.zeros_like(a.value)
 
         def pull() -> None:
-            if out.gradient is not None:
-                self.undo(np.copyto, spread[:, :, -1], out.gradient)
-                self.give(a, np.positive, spread)
+            self.undo(np.copyto, spread[:, :, -1], out.gradient)
+            self.give(a, np.positive, spread)
 
-        self.later(pull)
+        self.later(pull, out)
         return out
 
     def difference(self, a: Node, b: Node) -> Node:
@@ -163,7 +186,7 @@ class Program:
             self.give(a, np.positive, out.gradient)
             self.give(b, np.negative, out.gradient)
 
-        self.later(pull)
+        self.later(pull, out)
         return out
 
     def relu(self, a: Node) -> Node:
@@ -174,7 +197,13 @@ class Program:
             self.undo(np.heaviside, a.value, 0.0, live)
             self.give(a, np.multiply, out.gradient, live)
 
-        self.later(pull)
+        self.later(pull, out)
+        return out
+
+    def step(self, a: Node) -> Node:
+        out = self._numbers(a)
+        out.cut = True
+        self.do(np.heaviside, a.value, 0.0, out.value)
         return out
 
     def clip(self, a: Node, bound: float) -> Node:
@@ -187,7 +216,7 @@ class Program:
             self.undo(np.less, free, bound, free)
             self.give(a, np.multiply, out.gradient, free)
 
-        self.later(pull)
+        self.later(pull, out)
         return out
 
     def constant(self, tree: Mapping[str, float]) -> Node:
@@ -211,18 +240,31 @@ class Program:
             step = np.minimum(step[member, neuron, tick].astype(int), len(string) - 1)
             chars[member, neuron, places[step], s, tick] = 1.0
 
-    def emit(self, node: Node, columns: Array, gradient: Array, memory: bool, cut: bool) -> None:
+    def emit(
+        self,
+        node: Node,
+        columns: Array,
+        gradient: Array,
+        memory: bool,
+        cut: bool,
+        began: tuple[Array, Array] | None = None,
+    ) -> None:
         """Write an output to its columns, as far as they go; `gradient` is where the gradient for them will be.
 
         `memory` sums over ticks: the kind's memory, closed by a loop of weight 1; `cut`: no gradient passes it.
+        `began` is what a memory holds already when the columns begin, and where the gradient for that will be.
         """
         value = np.broadcast_to(node.value, (*columns.shape[:-1], node.value.shape[-1]))[..., : columns.shape[-1]]
-        if memory:
-            self.do(np.add.accumulate, value, axis=-1, out=columns)
-        else:
+        if not memory or began:
             self.do(np.copyto, columns, value)
+        if began:
+            self.do(np.add, columns[..., 0], began[0], columns[..., 0])
+        if memory:
+            self.do(np.add.accumulate, columns if began else value, axis=-1, out=columns)
 
         def pull() -> None:
+            if began and not cut:
+                self.undo(np.add.reduce, gradient, axis=-1, out=began[1])
             if node.gradient is None and node.value.shape == gradient.shape:
                 node.gradient, node.begun = gradient, True
             else:
@@ -232,7 +274,7 @@ class Program:
 
     def _numbers(self, like: Node) -> Node:
         shape = like.value.shape if like.value.ndim == 4 else (*like.value.shape[:2], *like.value.shape[3:])
-        return Node(np.zeros(shape, self.dtype))
+        return Node(self.room(shape))
 
     def _ranks(self, tie_order: str) -> Array:
         """The places of keys in that order, from 2 on, (keys + 1, strings, 1); 1 for those that are not in it."""
@@ -243,7 +285,7 @@ class Program:
 
     def _stream(self, members: int, neurons: int) -> Node:
         keys = max(map(len, self.places)) + 1
-        return Node(np.zeros((members, neurons, keys, len(self.strings), self.ticks), self.dtype), cut=True)
+        return Node(self.room((members, neurons, keys, len(self.strings), self.ticks)), cut=True)
 
 
 def _take_back(gradient: Array, out: Array) -> None:

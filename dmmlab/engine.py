@@ -55,6 +55,10 @@ class TreeOps:
         return a if a > 0 else 0.0
 
     @staticmethod
+    def step(a: float) -> float:
+        return 1.0 if a > 0 else 0.0
+
+    @staticmethod
     def clip(a: float, bound: float) -> float:
         return a if -bound < a < bound else np.sign(getval(a)) * bound
 

@@ -1,7 +1,7 @@
 """The flat engine: a machine compiled to arrays, with fast values and gradients, for many weights and many strings.
 
 Users keep trees; a compiler flattens them. All inputs of a block are one matrix product with the outputs of earlier
-blocks, for all ticks at once; the kinds' formulas then run on whole streams (`layout`, `arrays`, `plans`).
+blocks, for all ticks at once; the kinds' formulas then run on whole streams (`layout`, `arrays`, `plans`, `windows`).
 It computes what `dmmlab.engine` computes, for every machine whose streams are flat.
 """
 
@@ -20,11 +20,11 @@ from dmmlab.engine import check_gradient, check_run
 from dmmlab.files import DMMError
 from dmmlab.layout import lay_out
 from dmmlab.machines import Machine
-from dmmlab.plans import Array, Compiled, Plan
+from dmmlab.plans import Array, Compiled
+from dmmlab.windows import MEMORY, Run, Stock
 
 # Machines in one plan: few, so that its arrays stay in the processor's cache, unless they are small.
 LEAST_MEMBERS, MOST_MEMBERS, CELLS = 8, 128, 1_000_000
-SPARE_PLANS = 4
 
 
 class Flat:
@@ -33,7 +33,8 @@ class Flat:
     `Flat(machine, strings, ticks, ticks_per_character)`: ticks (None: characters × speed + 20) and speeds are one
     number or one a string. `answers(w)` gives left and right at every tick; strings with fewer ticks than the longest
     run on to its end. `dtype` is np.float64 or np.float32. `tie_order` says where the gradient of a max-norm goes at
-    ties (see `max_norm`). Raises DMMError for what cannot be run.
+    ties (see `max_norm`). A run that would take more than `memory` MB is gone through in windows (see
+    `dmmlab.windows`). Raises DMMError for what cannot be run.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Flat:
         ticks_per_character: int | Sequence[int] = 10,
         dtype: type = np.float64,
         tie_order: str | None = None,
+        memory: float = MEMORY,
     ) -> None:
         if not isinstance(machine, Machine):
             raise DMMError(f"a {type(machine).__name__} is no machine to run")
@@ -51,6 +53,8 @@ class Flat:
             raise DMMError(f"no strings to run on ({strings!r}); give a list of at least one")
         if dtype not in (np.float32, np.float64):
             raise DMMError(f"dtype is {dtype!r}; it is np.float32 or np.float64")
+        if isinstance(memory, bool) or not isinstance(memory, (int, float)) or not memory > 0:
+            raise DMMError(f"memory is {memory!r}; it is a positive number of MB")
         check_gradient("full", tie_order)
         self.strings, self.dtype = (strings,) if isinstance(strings, str) else tuple(strings), dtype
         runs = zip(self.strings, self._spread(ticks), self._spread(ticks_per_character), strict=True)
@@ -62,17 +66,10 @@ class Flat:
         fed = self.strings, self.ticks_per_character, places, shape
         self.compiled = Compiled(layout.parts, len(machine.links), *fed, machine.dot_clip, dtype, tie_order)
         # Clock, input and constants are the same for all weights: computed once.
-        first = Plan(self.compiled, [block for block in layout.blocks if block.frozen], 1, cut=False)
-        first.run_program()
-        self.compiled.frozen = first.ends.columns
-        self.blocks = [block for block in layout.blocks if not block.frozen]
+        Stock(self.compiled, [block for block in layout.blocks if block.frozen], memory).freeze()
+        self.stock = Stock(self.compiled, [block for block in layout.blocks if not block.frozen], memory)
         ends = sum(len(part.rows) + len(part.columns) for part in layout.parts)
         self.members = min(max(CELLS // (ends * math.prod(shape)), LEAST_MEMBERS), MOST_MEMBERS)
-        self._spare: list[Plan] = []
-
-    def __getstate__(self) -> dict:
-        # The instructions of a plan are bound to its arrays; a copy would have both, but no longer together.
-        return vars(self) | {"_spare": []}
 
     def _spread(self, value: Any) -> list:
         if not isinstance(value, (list, tuple, np.ndarray)):
@@ -89,55 +86,42 @@ class Flat:
         """
         if isbox(weights):
             return _traced_answers(weights, self, memory_gradient, [])
-        return self._run(weights, memory_gradient)[0]
+        check_gradient(memory_gradient)
+        return self._run(weights, None)[0]
 
     def vjp(self, weights: Array, memory_gradient: str = "full") -> tuple[Array, Callable[[Array], Array]]:
         """The answers, and the function that turns the gradient of something for them into that for the weights.
 
         Shapes as for `answers`; both functions may be called as often as you like, in any order.
         """
-        answers, leases = self._run(weights, memory_gradient)
-        return answers, partial(self._pull, leases, np.shape(weights))
-
-    def _run(self, weights: Array, memory_gradient: str) -> tuple[Array, list[_Lease]]:
-        """The answers, and the leases of the plans whose arrays now hold what a gradient needs."""
         check_gradient(memory_gradient)
+        answers, runs = self._run(weights, memory_gradient)
+        return answers, partial(self._pull, runs, np.shape(weights))
+
+    def _run(self, weights: Array, gradient: str | None) -> tuple[Array, list[Run]]:
+        """The answers, and, if there is to be a gradient, the runs whose plans now hold what it needs."""
         try:
             weights = np.asarray(weights, self.dtype)
         except (TypeError, ValueError) as error:
             raise DMMError(f"weights are no array of numbers ({error}); give one a link") from None
         if weights.ndim not in (1, 2) or weights.shape[-1] != self.compiled.links:
             raise DMMError(f"weights have shape {weights.shape}; this machine has {self.compiled.links} links")
-        members, leases = np.atleast_2d(weights), []
+        members, runs = np.atleast_2d(weights), []
         answers = np.empty((len(members), *self.compiled.shape[::2], 2), self.dtype)
         for start in range(0, len(members), self.members):
-            some = members[start : start + self.members]
-            leases.append(_Lease(self, len(some), memory_gradient == "truncated"))
-            answers[start : start + self.members] = leases[-1].plan.run(some)
-        return answers[0] if weights.ndim == 1 else answers, leases
+            some = slice(start, start + self.members)
+            run = Run(self.stock, members[some], gradient)
+            run.answer(answers[some])
+            runs += [run] if gradient else []
+        return answers[0] if weights.ndim == 1 else answers, runs
 
-    def _pull(self, leases: list[_Lease], shape: tuple, gradient: Array) -> Array:
+    def _pull(self, runs: list[Run], shape: tuple, gradient: Array) -> Array:
         members = gradient.reshape(-1, *gradient.shape[-3:])
         starts = range(0, len(members), self.members)
         result = np.empty((len(members), self.compiled.links), self.dtype)
-        for i, lease in zip(starts, leases, strict=True):
-            result[i : i + self.members] = lease.plan.pull(members[i : i + self.members])
+        for i, run in zip(starts, runs, strict=True):
+            result[i : i + self.members] = run.pull(members[i : i + self.members])
         return result.reshape(shape)
-
-
-class _Lease:
-    """A plan in use; when nothing refers to the lease any more, the plan is free to be run again."""
-
-    def __init__(self, flat: Flat, members: int, cut: bool) -> None:
-        self.flat = flat
-        fitting = [plan for plan in flat._spare if (plan.members, plan.cut) == (members, cut)]
-        if fitting:
-            flat._spare.remove(fitting[0])
-        self.plan = fitting[0] if fitting else Plan(flat.compiled, flat.blocks, members, cut)
-
-    def __del__(self) -> None:
-        if hasattr(self, "plan"):
-            self.flat._spare = [self.plan, *self.flat._spare][:SPARE_PLANS]
 
 
 @primitive

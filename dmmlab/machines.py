@@ -340,13 +340,15 @@ def feedforward(
     return Machine(neurons, fixed=_fixed(fixed), links=links, dot_clip=dot_clip)
 
 
-def recurrent(copies: int = 1, dot_clip: float = DOT_CLIP) -> Machine:
+def recurrent(
+    copies: int = 1, dot_clip: float = DOT_CLIP, kinds: Sequence[str] = ("accum", "norm", "compare", "dot")
+) -> Machine:
     """Everything connected to everything: `kind-copy` neurons with all seven fields each; all weights zero.
 
-    (2 + 28·copies)·(3 + 28·copies) soft links: 930 for one copy, 20,306 for five. No fixed memory.
+    (2 + 28·copies)·(3 + 28·copies) soft links: 930 for one copy, 20,306 for five. No fixed memory. The 2022 journal's
+    recurrent run with `id` (v0-1/rec-with-id-4-instead-of-5) had four copies of five kinds, "id" the last of them.
     """
     copies = whole("copies", copies)
-    kinds = ("accum", "norm", "compare", "dot")
     inner = {f"{kind}-{copy}": kind for copy in range(1, copies + 1) for kind in kinds}
     fields = [(name, each) for name in inner for each in FIELDS]
     to = [("output", "dict-1"), ("output", "dict-2"), *fields]

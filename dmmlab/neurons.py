@@ -40,6 +40,9 @@ class Ops(Protocol):
     def relu(self, a: Any) -> Any:
         """max(a, 0) of a number; its derivative at 0 is 0."""
 
+    def step(self, a: Any) -> Any:
+        """1 where a number is positive, else 0; its derivative is 0."""
+
     def clip(self, a: Any, bound: float) -> Any:
         """A number limited to ±bound; where it reaches the bound its derivative is 0."""
 
@@ -119,6 +122,12 @@ def _dot(x: Mapping, ops: Ops) -> Mapping:
 def _compare(x: Mapping, ops: Ops) -> Mapping:
     a, b = ops.number(x["dict-1"]), ops.number(x["dict-2"])
     return {"true": ops.relu(ops.difference(a, b)), "false": ops.relu(ops.difference(b, a))}
+
+
+@kind("hard_compare", {"dict-1": NUMBER, "dict-2": NUMBER}, {"true": NUMBER, "false": NUMBER})
+def _hard_compare(x: Mapping, ops: Ops) -> Mapping:
+    a, b = ops.number(x["dict-1"]), ops.number(x["dict-2"])
+    return {"true": ops.step(ops.difference(a, b)), "false": ops.step(ops.difference(b, a))}
 
 
 @kind("id", None, None, cut=("*",))

@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import autograd.numpy as np
 import numpy
+from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -19,6 +21,7 @@ from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.flat import Flat
 from dmmlab.machines import Machine
 from dmmlab.tasks import Task
+from dmmlab.windows import MEMORY
 
 Array = numpy.ndarray
 COLUMNS = ("data_loss", "loss", "l1")
@@ -28,10 +31,12 @@ class Objective:
     """A machine's loss on a task, as a function of its vector of trainable weights.
 
     data loss: the mean over strings of the sum, over ticks and both outputs, of the squared error against the teacher;
-    loss: data loss + l1·Σ|w| + l2·Σw². All methods take weights of shape (links,), or (members, links) for many
+    loss: data loss + l1·Σ|w| + l2·Σw² + rows·Σ(sum of an input field's weights − 1)²; the last is the 2022 journal's (its
+    recurrent run-3, after arXiv:1801.06105). All methods take weights of shape (links,), or (members, links) for many
     machines at once, and give one result a member. `memory_gradient="truncated"` is the journal's gradient, which does
     not pass through memories. At ties of a max-norm the gradient is split evenly, or all goes to the tied character
-    that comes last in `tie_order`; the journal's was "nge trs.i". Raises DMMError for weights of another length.
+    that comes last in `tie_order`; the journal's was "nge trs.i". `memory` is what a run may take, in MB (see `Flat`).
+    Raises DMMError for weights of another length.
     """
 
     def __init__(
@@ -43,18 +48,22 @@ class Objective:
         memory_gradient: str = "full",
         dtype: type = np.float64,
         tie_order: str | None = None,
+        rows: float = 0.0,
+        memory: float = MEMORY,
     ) -> None:
         check_gradient(memory_gradient, tie_order)
         if not isinstance(task, Task):
             raise DMMError(f"a {type(task).__name__} is no task to train on")
-        for name, value in (("l1", l1), ("l2", l2)):
+        for name, value in (("l1", l1), ("l2", l2), ("rows", rows)):
             if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
                 raise DMMError(f"{name} is {value!r}; it is a number of at least 0")
         self.machine, self.task, self.l1, self.l2, self.memory_gradient = machine, task, l1, l2, memory_gradient
-        self.tie_order = tie_order
+        self.tie_order, self.rows = tie_order, rows
         self.weights = machine.vector()
         self.links = [str(link) for link in machine.links]
-        self.flat = Flat(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order)
+        self.flat = Flat(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order, memory)
+        # The links of an input field stand together.
+        self._row_sizes = [len([*group]) for _, group in groupby(link[:2] for link in machine.links)]
         self._targets, self._counted = task.targets.astype(dtype), task.counted > 0
 
     def data_loss(self, weights: Array) -> float | Array:
@@ -73,9 +82,11 @@ class Objective:
         return self._errors(self.flat.answers(weights))[..., counted] / np.sqrt(len(self._targets))
 
     def penalty(self, weights: Array) -> float | Array:
-        """l1·Σ|w| + l2·Σw²."""
+        """l1·Σ|w| + l2·Σw² + rows·Σ(sum of an input field's weights − 1)²."""
         weights = weights if isbox(weights) else numpy.asarray(weights)
         squares = self.l2 * np.sum(weights * weights, axis=-1) if self.l2 else 0.0
+        if self.rows and self._row_sizes:
+            squares = squares + self.rows * np.sum((_row_sums(weights, self._row_sizes) - 1.0) ** 2, axis=-1)
         return self.l1 * np.sum(np.abs(weights), axis=-1) + squares
 
     def loss(self, weights: Array) -> float | Array:
@@ -100,6 +111,9 @@ class Objective:
             gradient += self.l1 * numpy.sign(weights)
         if self.l2:
             gradient += 2.0 * self.l2 * numpy.asarray(weights)
+        if self.rows and self._row_sizes:
+            excess = _row_sums(numpy.asarray(weights), self._row_sizes) - 1.0
+            gradient += numpy.repeat(2.0 * self.rows * excess, self._row_sizes, axis=-1)
         return self._mean_square(errors), gradient
 
     def identity(self) -> str:
@@ -108,9 +122,18 @@ class Objective:
         content = {
             "machine": _plain(self.machine),
             "task": [task.strings, task.ticks, task.ticks_per_character, _plain(task.teacher)],
-            "loss": [self.l1, self.l2, self.memory_gradient, np.dtype(self.flat.dtype).name, self.tie_order],
+            "loss": [self.l1, self.l2, self.rows, self.memory_gradient, self.flat.dtype.__name__, self.tie_order],
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@primitive
+def _row_sums(weights: Array, sizes: list[int]) -> Array:
+    """Sums over the links of each input field, (..., input fields)."""
+    return numpy.add.reduceat(weights, numpy.cumsum([0, *sizes[:-1]]), axis=-1)
+
+
+defvjp(_row_sums, lambda ans, weights, sizes: lambda g: np.repeat(g, sizes, axis=-1), argnums=(0,))
 
 
 def _plain(machine: Machine) -> list:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dmmlab").glob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
 ROOMS = [
-    *("files", "trees", "vvalues", "neurons", "machines", "engine", "arrays", "layout", "plans", "flat"),
+    *("files", "trees", "vvalues", "neurons", "machines", "engine", "arrays", "layout", "plans", "windows", "flat"),
     *("julia", "tasks", "training", "exactness", "pruning", "reading", "formulas", "synthesis"),
     *("drawing", "batch", "__main__"),
 ]
