@@ -321,14 +321,15 @@ def feedforward(
     `letters` adds a source for each, a neuron "letter-a" that emits {a: 1} at every tick as eos does with '.'.
     """
     layers, copies = whole("layers", layers), whole("copies", copies)
-    if isinstance(kinds, str) or len(set(kinds)) < len(kinds):
-        raise DMMError(f"kinds are {kinds!r}; give a list of different kinds")
+    inner = _inner_kinds(kinds)
+    if any(kind.inputs is None for kind in inner.values()):
+        raise DMMError(f"kinds are {kinds!r}; one of any fields is none that layers are made of, add it by hand")
     neurons, fixed, links = dict(SOURCES), list(CLOCK), []
     neurons |= {f"letter-{letter}": f"letter {letter}" for letter in letters}
     earlier = [("input", "char"), ("eos", "char"), ("const_1", "const_1")]
     earlier += [(f"letter-{letter}", "char") for letter in letters]
     for layer in range(1, layers + 1):
-        names = {f"{kind}-{layer}-{copy}": _layered(kind) for copy in range(1, copies + 1) for kind in kinds}
+        names = {f"{name}-{layer}-{copy}": inner[name] for copy in range(1, copies + 1) for name in inner}
         for name, kind in names.items():
             loops = [kind.memory] if kind.memory else []
             fixed += [(f"{name}.{loop}", f"{name}.{output}") for loop in loops for output in kind.outputs]
@@ -348,7 +349,7 @@ def recurrent(
     (2 + 28·copies)·(3 + 28·copies) soft links: 930 for one copy, 20,306 for five. No fixed memory. The 2022 journal's
     recurrent run with `id` (v0-1/rec-with-id-4-instead-of-5) had four copies of five kinds, "id" the last of them.
     """
-    copies = whole("copies", copies)
+    copies, kinds = whole("copies", copies), _inner_kinds(kinds)
     inner = {f"{kind}-{copy}": kind for copy in range(1, copies + 1) for kind in kinds}
     fields = [(name, each) for name in inner for each in FIELDS]
     to = [("output", "dict-1"), ("output", "dict-2"), *fields]
@@ -358,8 +359,9 @@ def recurrent(
     return Machine(neurons, fixed=_fixed(CLOCK), links=links, dot_clip=dot_clip, silent_fields=FIELDS)
 
 
-def _layered(name: str) -> Kind:
-    kind = find_kind(name)
-    if kind.inputs is None or kind.name in (*SOURCES.values(), "output"):
-        raise DMMError(f"kind {name!r} is none that layers are made of; add such a neuron by hand")
-    return kind
+def _inner_kinds(names: Sequence[str]) -> dict[str, Kind]:
+    if isinstance(names, str) or len(set(names)) < len(names):
+        raise DMMError(f"kinds are {names!r}; give a list of different kinds")
+    for name in {*names} & {*SOURCES.values(), "output"}:
+        raise DMMError(f"kind {name!r} is none of the inner neurons; leave it out")
+    return {name: find_kind(name) for name in names}

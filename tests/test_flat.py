@@ -153,6 +153,19 @@ def test_the_gradient_is_that_of_finite_differences_away_from_kinks(name):
     onp.testing.assert_allclose(gradient[~kinked], slopes[~kinked], rtol=1e-4, atol=1e-5)
 
 
+def test_a_hard_compare_has_no_derivative():
+    machine = random_weights(feedforward(2, 1, ("accum", "norm", "hard_compare")), 5)
+    probe = np.random.RandomState(2).normal(size=(34, 2))
+    values, gradient = interpreted(machine, "abca. b", 34, 4, probe, "full")
+    flat = Flat(machine, "abca. b", 34, 4)
+    onp.testing.assert_allclose(flat.answers(machine.vector())[0], values, **CLOSE)
+    got = grad(lambda w: np.sum(probe * flat.answers(w)[0]))(machine.vector())
+    onp.testing.assert_allclose(got, gradient, **CLOSE)
+    into = [link.to_neuron.startswith("hard_compare") for link in machine.links]
+    assert not got[into].any()
+    assert got[~np.array(into)].any()
+
+
 def test_at_a_tie_of_the_norm_the_gradient_is_the_mean_of_both_sides():
     # 'ab' leaves both counts at 1: raising one weight alone is impossible, so two accumulators tie instead.
     machine = Machine({"const_1": "const_1", "norm": "norm", "input": "input", "eos": "eos", "output": "output"})

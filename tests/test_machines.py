@@ -77,6 +77,12 @@ def test_the_recurrent_machine_links_everything_to_everything(copies):
     assert len(recurrent(copies).links) == (2 + 28 * copies) * (3 + 28 * copies)
 
 
+def test_the_recurrent_machine_takes_other_kinds():
+    machine = recurrent(4, kinds=("accum", "norm", "compare", "dot", "id"))
+    assert len(machine.links) == 20_306
+    assert str(machine.links[-1]) == "id-4.false <- id-4.false"
+
+
 @pytest.mark.parametrize(("layers", "copies"), [(1, 1), (2, 3), (3, 1)])
 def test_the_feedforward_machine_has_every_skip_link(layers, copies):
     sources = [3 + 5 * copies * layer for layer in range(layers + 1)]
@@ -189,6 +195,9 @@ def test_accumulators_remember_by_a_fixed_link_only_when_layered():
         lambda: feedforward(layers=True),
         lambda: recurrent(copies=0),
         lambda: recurrent(dot_clip=0),
+        lambda: recurrent(kinds=("accum", "accum")),
+        lambda: recurrent(kinds="dot"),
+        lambda: recurrent(kinds=("output",)),
         lambda: feedforward(1, 1, dot_clip=float("nan")),
         lambda: feedforward(1, 1, kinds=("acum",)),
         lambda: feedforward(1, 1, kinds=("id",)),
@@ -201,6 +210,9 @@ def test_accumulators_remember_by_a_fixed_link_only_when_layered():
         "truth",
         "no copies",
         "no clip",
+        "the same twice",
+        "no list",
+        "no inner kind",
         "NaN",
         "typo",
         "kind without fields",

@@ -49,6 +49,12 @@ def test_compare_emits_the_excess_of_either_number(a, b):
     assert emitted("compare", fields) == VValue({"true": max(a - b, 0.0), "false": max(b - a, 0.0)})
 
 
+@given(HALVES, HALVES)
+def test_hard_compare_emits_which_number_is_larger(a, b):
+    fields = {"dict-1": {":number": a, "x": 9.0}, "dict-2": {":number": b, "y": 9.0}}
+    assert emitted("hard_compare", fields) == VValue({"true": float(a > b), "false": float(b > a)})
+
+
 def test_id_passes_every_field():
     fields = {"one": {"a": 1.0, ":number": 2.0}, "two": 3.0, "char": {"b": {"c": 4.0}}}
     assert emitted("id", fields) == VValue(fields)
