@@ -2,6 +2,7 @@
 
 from dmmlab.drawing import STYLE, Drawing, draw, draw_strip, new_figure, plot_losses, save_figure
 from dmmlab.engine import Tick, answers, trace
+from dmmlab.evolution import estimate_gradient, evolve
 from dmmlab.exactness import Exactness, examine, random_strings
 from dmmlab.files import DMMError, project_root, write_json
 from dmmlab.flat import Flat, run
@@ -18,14 +19,16 @@ from dmmlab.machines import (
     save_matrix,
     write_program,
 )
+from dmmlab.objective import Objective
 from dmmlab.pruning import living
 from dmmlab.reading import canonical, same_program
 from dmmlab.synthesis import Synthesis, embed, synthesize, synthesize_all
 from dmmlab.tasks import TASKS, Task, find_task, task
-from dmmlab.training import Adam, Objective, Training, train
+from dmmlab.training import SGD, Adam, Training, train
 from dmmlab.vvalues import VValue, inner, max_norm, number
 
 __all__ = [
+    "SGD",
     "STYLE",
     "TASKS",
     "Adam",
@@ -46,6 +49,8 @@ __all__ = [
     "canonical",
     "draw",
     "draw_strip",
+    "estimate_gradient",
+    "evolve",
     "embed",
     "examine",
     "feedforward",

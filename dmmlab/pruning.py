@@ -19,8 +19,9 @@ from scipy.optimize import least_squares
 from dmmlab.files import DMMError
 from dmmlab.machines import SOURCES, Link, Machine
 from dmmlab.neurons import NUMBER, find_kind
+from dmmlab.objective import Objective
 from dmmlab.tasks import Task
-from dmmlab.training import Adam, Objective
+from dmmlab.training import Adam
 from dmmlab.vvalues import from_leaves
 
 Array = np.ndarray

@@ -28,10 +28,11 @@ from dmmlab.exactness import Exactness, examine
 from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.machines import Link, Machine, feedforward
 from dmmlab.neurons import find_kind
+from dmmlab.objective import Objective
 from dmmlab.pruning import ORDERS, SOLVED, cut, living, press, rewire, solve, supports
 from dmmlab.reading import canonical, merge, order, rescale, rows_of, signatures, snap
 from dmmlab.tasks import Task
-from dmmlab.training import Adam, Objective
+from dmmlab.training import Adam
 from dmmlab.vvalues import from_leaves
 
 SCALE = 0.01  # deviation of the random weights an attempt begins with

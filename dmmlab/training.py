@@ -1,144 +1,26 @@
-"""Training: the objective, Adam, the history of a run, and checkpoints from which a killed run goes on bit by bit."""
+"""Training: a descent along a gradient, its history, and checkpoints from which a killed run goes on bit by bit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-import autograd.numpy as np
-import numpy
-from autograd.extend import defvjp, primitive
-from autograd.tracer import isbox
+import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from dmmlab.engine import check_gradient
 from dmmlab.files import DMMError, read_json, whole, write_json
-from dmmlab.flat import Flat
 from dmmlab.machines import Machine
-from dmmlab.tasks import Task
-from dmmlab.windows import MEMORY
+from dmmlab.objective import Objective
 
-Array = numpy.ndarray
+Array = np.ndarray
 COLUMNS = ("data_loss", "loss", "l1")
-
-
-class Objective:
-    """A machine's loss on a task, as a function of its vector of trainable weights.
-
-    data loss: the mean over strings of the sum, over ticks and both outputs, of the squared error against the teacher;
-    loss: data loss + l1·Σ|w| + l2·Σw² + rows·Σ(sum of an input field's weights − 1)², the last as the 2022 journal had
-    it, after arXiv:1801.06105. All methods take weights of shape (links,), or (members, links) for many machines at
-    once, and give one result a member. `memory_gradient="truncated"` is the journal's gradient, which does not pass
-    through memories. At ties of a max-norm the gradient is split evenly, or all goes to the tied character
-    that comes last in `tie_order`; the journal's was "nge trs.i". `memory` is what a run may take, in MB (see `Flat`).
-    Raises DMMError for weights of another length.
-    """
-
-    def __init__(
-        self,
-        machine: Machine,
-        task: Task,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        memory_gradient: str = "full",
-        dtype: type = np.float64,
-        tie_order: str | None = None,
-        rows: float = 0.0,
-        memory: float = MEMORY,
-    ) -> None:
-        check_gradient(memory_gradient, tie_order)
-        if not isinstance(task, Task):
-            raise DMMError(f"a {type(task).__name__} is no task to train on")
-        for name, value in (("l1", l1), ("l2", l2), ("rows", rows)):
-            if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
-                raise DMMError(f"{name} is {value!r}; it is a number of at least 0")
-        self.machine, self.task, self.l1, self.l2, self.memory_gradient = machine, task, l1, l2, memory_gradient
-        self.tie_order, self.rows = tie_order, rows
-        self.weights = machine.vector()
-        self.links = [str(link) for link in machine.links]
-        self.flat = Flat(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order, memory)
-        # The links of an input field stand together.
-        self._row_sizes = [len([*group]) for _, group in groupby(link[:2] for link in machine.links)]
-        self._targets, self._counted = task.targets.astype(dtype), task.counted > 0
-
-    def data_loss(self, weights: Array) -> float | Array:
-        """The data loss, without penalties. May be differentiated by autograd."""
-        return self._mean_square(self._errors(self.flat.answers(weights, self.memory_gradient)))
-
-    def _errors(self, answers: Array) -> Array:
-        return np.where(self._counted, answers - self._targets, 0.0)
-
-    def _mean_square(self, errors: Array) -> float | Array:
-        return np.sum(errors * errors, axis=(-3, -2, -1)) / len(self._targets)
-
-    def residuals(self, weights: Array) -> Array:
-        """All errors in one row, (ticks of all strings × 2,), scaled so that their squares add up to the data loss."""
-        counted = numpy.broadcast_to(self._counted, self._targets.shape)
-        return self._errors(self.flat.answers(weights))[..., counted] / np.sqrt(len(self._targets))
-
-    def penalty(self, weights: Array) -> float | Array:
-        """l1·Σ|w| + l2·Σw² + rows·Σ(sum of an input field's weights − 1)²."""
-        weights = weights if isbox(weights) else numpy.asarray(weights)
-        squares = self.l2 * np.sum(weights * weights, axis=-1) if self.l2 else 0.0
-        if self.rows and self._row_sizes:
-            squares = squares + self.rows * np.sum((_row_sums(weights, self._row_sizes) - 1.0) ** 2, axis=-1)
-        return self.l1 * np.sum(np.abs(weights), axis=-1) + squares
-
-    def loss(self, weights: Array) -> float | Array:
-        """Data loss and penalty. May be differentiated by autograd."""
-        return self.data_loss(weights) + self.penalty(weights)
-
-    def value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
-        """The loss and its gradient, (links,); for (members, links) one of each a member."""
-        data_loss, gradient = self.step_value_and_grad(weights)
-        return data_loss + self.penalty(weights), gradient
-
-    def step_value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
-        """The data loss, and the gradient of the whole loss: what a step of training needs."""
-        if numpy.ndim(weights) == 2 and len(weights) > self.flat.members:  # while they are in the cache
-            size = self.flat.members
-            some = [self.step_value_and_grad(weights[i : i + size]) for i in range(0, len(weights), size)]
-            return tuple(numpy.concatenate(each) for each in zip(*some, strict=True))
-        answers, pull = self.flat.vjp(weights, self.memory_gradient)
-        errors = self._errors(answers)
-        gradient = pull(errors * (2.0 / len(self._targets)))
-        if self.l1:
-            gradient += self.l1 * numpy.sign(weights)
-        if self.l2:
-            gradient += 2.0 * self.l2 * numpy.asarray(weights)
-        if self.rows and self._row_sizes:
-            excess = _row_sums(numpy.asarray(weights), self._row_sizes) - 1.0
-            gradient += numpy.repeat(2.0 * self.rows * excess, self._row_sizes, axis=-1)
-        return self._mean_square(errors), gradient
-
-    def identity(self) -> str:
-        """A hash of everything that decides the course of a training: machine, task, penalties, kind of gradient."""
-        task = self.task
-        content = {
-            "machine": _plain(self.machine),
-            "task": [task.strings, task.ticks, task.ticks_per_character, _plain(task.teacher)],
-            "loss": [self.l1, self.l2, self.rows, self.memory_gradient, self.flat.dtype.__name__, self.tie_order],
-        }
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-@primitive
-def _row_sums(weights: Array, sizes: list[int]) -> Array:
-    """Sums over the links of each input field, (..., input fields)."""
-    return numpy.add.reduceat(weights, numpy.cumsum([0, *sizes[:-1]]), axis=-1)
-
-
-defvjp(_row_sums, lambda ans, weights, sizes: lambda g: np.repeat(g, sizes, axis=-1), argnums=(0,))
-
-
-def _plain(machine: Machine) -> list:
-    neurons, settings = dict(machine.neurons), (machine.dot_clip, machine.silent_fields)
-    return [neurons, machine.links, machine.vector().tolist(), machine.fixed.to_dict(), settings]
+Slope = Callable[[Array, int], tuple[float, Array]]  # (weights, updates so far) → data loss, gradient of the loss
 
 
 @dataclass
@@ -148,6 +30,7 @@ class Adam:
     `mean` and `variance` are the running moments of the gradient, (links,); `steps` counts the updates made.
     """
 
+    moments: ClassVar = ("mean", "variance")
     learning_rate: float = 1e-3
     mean: Array | float = 0.0
     variance: Array | float = 0.0
@@ -163,6 +46,23 @@ class Adam:
 
 
 @dataclass
+class SGD:
+    """Gradient descent with momentum: `velocity`, (links,), is a running mean of the gradient."""
+
+    moments: ClassVar = ("velocity",)
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    velocity: Array | float = 0.0
+    steps: int = 0
+
+    def update(self, weights: Array, gradient: Array) -> Array:
+        """The weights after one more step down the gradient; remembers its velocity."""
+        self.steps += 1
+        self.velocity = self.momentum * self.velocity + (1 - self.momentum) * gradient
+        return weights - self.learning_rate * self.velocity
+
+
+@dataclass
 class Training:
     """The result of a training: the machine, its history, and the optimizer to go on with.
 
@@ -171,20 +71,20 @@ class Training:
     """
 
     machine: Machine
-    history: numpy.recarray
-    optimizer: Adam
+    history: np.recarray
+    optimizer: Adam | SGD
 
 
 def train(
     objective: Objective,
     steps: int = 2500,
     learning_rate: float | None = None,
-    optimizer: Adam | None = None,
+    optimizer: Adam | SGD | None = None,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 100,
     progress: bool = True,
 ) -> Training:
-    """Train a machine's weights with Adam.
+    """Train a machine's weights along the gradient, with Adam unless another optimizer is given.
 
     With a `checkpoint` path the state is written there every `checkpoint_every` steps and at the end; a run that finds
     its own checkpoint goes on from it and ends with the same bits as one that was never stopped. `optimizer` continues
@@ -192,8 +92,27 @@ def train(
     not finite (the last good state is in the checkpoint, and in the error's `training`), and for a checkpoint that is
     unreadable, of another training, or of more steps than asked.
     """
+
+    def slope(weights: Array, _: int) -> tuple[float, Array]:
+        return objective.step_value_and_grad(weights)
+
+    return descend(objective, slope, "", steps, learning_rate, optimizer, checkpoint, checkpoint_every, progress)
+
+
+def descend(
+    objective: Objective,
+    slope: Slope,
+    identity: str,
+    steps: int,
+    learning_rate: float | None,
+    optimizer: Adam | SGD | None,
+    checkpoint: str | os.PathLike | None,
+    checkpoint_every: int,
+    progress: bool,
+) -> Training:
+    """What `train` does, along any slope; `identity` holds what decides about the slope besides the objective."""
     steps, checkpoint_every = whole("steps", steps, 0), whole("checkpoint_every", checkpoint_every)
-    state = _State(objective, learning_rate, optimizer)
+    state = _State(objective, slope, identity, learning_rate, optimizer)
     if checkpoint is not None and Path(checkpoint).exists():
         state.load(checkpoint, steps)
     bar = tqdm(total=steps, initial=state.step, disable=not progress, unit="step")
@@ -218,48 +137,55 @@ def train(
 class _State:
     """Where a training stands: weights, optimizer, and the rows of its history."""
 
-    def __init__(self, objective: Objective, learning_rate: float | None, optimizer: Adam | None) -> None:
-        self.objective, self.adam, zeros = objective, replace(optimizer or Adam()), numpy.zeros_like(objective.weights)
+    def __init__(
+        self,
+        objective: Objective,
+        slope: Slope,
+        identity: str,
+        learning_rate: float | None,
+        optimizer: Adam | SGD | None,
+    ) -> None:
+        self.objective, self.slope, self.optimizer = objective, slope, replace(optimizer or Adam())
         if learning_rate is not None:
-            self.adam.learning_rate = learning_rate
-        rate = self.adam.learning_rate
+            self.optimizer.learning_rate = learning_rate
+        rate, zeros = self.optimizer.learning_rate, np.zeros_like(objective.weights)
         if not (isinstance(rate, (int, float)) and 0 < rate < np.inf):
             raise DMMError(f"learning_rate is {rate!r}; it is a positive number")
-        if any(numpy.shape(x) not in ((), zeros.shape) for x in (self.adam.mean, self.adam.variance)):
-            raise DMMError(
-                f"the optimizer is of a machine of other links than these {len(zeros)}; begin with a new one"
-            )
-        self.adam.mean, self.adam.variance = self.adam.mean + zeros, self.adam.variance + zeros
+        for name in self.optimizer.moments:
+            moment = getattr(self.optimizer, name)
+            if np.shape(moment) not in ((), zeros.shape):
+                raise DMMError(f"the optimizer is of other links than these {len(zeros)}; begin with a new one")
+            setattr(self.optimizer, name, moment + zeros)
         self.weights, self.rows = objective.weights, []
-        self.good = self.weights, self.adam, 0  # the last weights whose loss was finite, and what led to them
-        begin = f"{objective.identity()} {json.dumps(_moments(self.adam))}"
-        self.identity, self.earlier = hashlib.sha256(begin.encode()).hexdigest(), self.adam.steps
+        self.good = self.weights, self.optimizer, 0  # the last weights whose loss was finite, and what led to them
+        begin = f"{objective.identity()} {identity} {json.dumps(_plain(self.optimizer))}"
+        self.identity, self.earlier = hashlib.sha256(begin.encode()).hexdigest(), self.optimizer.steps
 
     @property
     def step(self) -> int:
         return len(self.rows)
 
     def advance(self) -> None:
-        data_loss, gradient = self.objective.step_value_and_grad(self.weights)
+        data_loss, gradient = self.slope(self.weights, self.optimizer.steps)
         loss = data_loss + self.objective.penalty(self.weights)
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
-            step, (self.weights, self.adam, kept) = self.step + 1, self.good
+            step, (self.weights, self.optimizer, kept) = self.step + 1, self.good
             self.rows = self.rows[:kept]
             raise DMMError(f"step {step}: the loss is {loss} or its gradient not finite; lower the learning rate")
-        self.good = self.weights, replace(self.adam), self.step
+        self.good = self.weights, replace(self.optimizer), self.step
         self.rows.append((float(data_loss), float(loss), float(np.sum(np.abs(self.weights)))))
-        self.weights = self.adam.update(self.weights, gradient)
+        self.weights = self.optimizer.update(self.weights, gradient)
 
     def result(self) -> Training:
-        history = numpy.array(self.rows, dtype=[(name, float) for name in COLUMNS]).view(numpy.recarray)
-        return Training(self.objective.machine.with_vector(self.weights), history, self.adam)
+        history = np.array(self.rows, dtype=[(name, float) for name in COLUMNS]).view(np.recarray)
+        return Training(self.objective.machine.with_vector(self.weights), history, self.optimizer)
 
     def save(self, path: str | os.PathLike) -> None:
         content = {
-            "format": "dmmlab checkpoint 1",
+            "format": "dmmlab checkpoint 2",
             "training": self.identity,
             "weights": self.weights.tolist(),
-            "adam": _moments(self.adam),
+            "optimizer": _plain(self.optimizer),
             "history": self.rows,
         }
         write_json(path, content)
@@ -267,15 +193,14 @@ class _State:
     def load(self, path: str | os.PathLike, steps: int) -> None:
         content = read_json(path, "checkpoint")
         try:
-            if content["format"] != "dmmlab checkpoint 1":
+            if content["format"] != "dmmlab checkpoint 2":
                 raise ValueError("another format")
             identity, rows = content["training"], [tuple(map(float, row)) for row in content["history"]]
-            weights, moments = numpy.array(content["weights"], dtype=float), content["adam"]
-            arrays = (numpy.array(moments[name], dtype=float) for name in ("mean", "variance"))
-            adam = Adam(self.adam.learning_rate, *arrays, moments["steps"])
-            if any(len(row) != len(COLUMNS) for row in rows) or adam.steps != self.earlier + len(rows):
+            weights, kept = np.array(content["weights"], dtype=float), content["optimizer"]
+            moments = {name: np.array(kept[name], dtype=float) for name in self.optimizer.moments}
+            if any(len(row) != len(COLUMNS) for row in rows) or kept["steps"] != self.earlier + len(rows):
                 raise ValueError("its history is damaged")
-            if any(x.shape != self.weights.shape for x in (weights, adam.mean, adam.variance)):
+            if any(x.shape != self.weights.shape for x in (weights, *moments.values())):
                 raise ValueError("weights or moments are of another length")
         except (KeyError, TypeError, ValueError) as error:
             raise DMMError(f"{path}: this is no checkpoint of a training ({error}); delete it to begin anew") from None
@@ -283,10 +208,10 @@ class _State:
             raise DMMError(f"{path}: this checkpoint is of another training; name another file, or delete it")
         if len(rows) > steps:
             raise DMMError(f"{path}: this checkpoint has {len(rows)} steps already; ask for as many, or name another")
-        self.weights, self.adam, self.rows = weights, adam, rows
-        self.good = weights, replace(adam), len(rows)
+        self.optimizer = replace(self.optimizer, **moments, steps=kept["steps"])
+        self.weights, self.rows = weights, rows
+        self.good = weights, replace(self.optimizer), len(rows)
 
 
-def _moments(adam: Adam) -> dict:
-    moments = {name: np.asarray(getattr(adam, name)).tolist() for name in ("mean", "variance")}
-    return {"learning_rate": adam.learning_rate, **moments, "steps": adam.steps}
+def _plain(optimizer: Adam | SGD) -> dict:
+    return {"kind": type(optimizer).__name__} | {k: np.asarray(x).tolist() for k, x in asdict(optimizer).items()}

@@ -27,8 +27,8 @@ from dmmlab.machines import (
     save_matrix,
     write_program,
 )
+from dmmlab.objective import Objective
 from dmmlab.tasks import Task
-from dmmlab.training import Objective
 from dmmlab.vvalues import VValue
 
 SMALL = {

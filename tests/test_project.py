@@ -21,7 +21,8 @@ MODULES = sorted((ROOT / "dmmlab").glob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
 ROOMS = [
     *("files", "trees", "vvalues", "neurons", "machines", "engine", "arrays", "layout", "plans", "windows", "flat"),
-    *("julia", "tasks", "training", "exactness", "pruning", "reading", "formulas", "synthesis"),
+    *("julia", "tasks", "objective", "training", "evolution"),
+    *("exactness", "pruning", "reading", "formulas", "synthesis"),
     *("drawing", "batch", "__main__"),
 ]
 

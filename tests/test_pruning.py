@@ -14,9 +14,10 @@ from dmmlab.flat import Flat
 from dmmlab.julia import initialize
 from dmmlab.machines import Link, feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.neurons import NUMBER, find_kind
+from dmmlab.objective import Objective
 from dmmlab.pruning import CHAR, NUM, SOLVED, costs, cut, living, press, rewire, solve, supports, without
 from dmmlab.tasks import Task
-from dmmlab.training import Adam, Objective, train
+from dmmlab.training import Adam, train
 from dmmlab.vvalues import from_leaves
 
 DETECTOR = handcrafted_detector()

@@ -20,8 +20,9 @@ from dmmlab.engine import answers
 from dmmlab.files import DMMError
 from dmmlab.julia import initialize
 from dmmlab.machines import feedforward, handcrafted_detector, recurrent
+from dmmlab.objective import Objective
 from dmmlab.tasks import Task
-from dmmlab.training import Adam, Objective, train
+from dmmlab.training import Adam, train
 
 JOURNAL = Path(__file__).parents[1] / "data" / "journal"  # its sources are in data/README.md
 
@@ -287,7 +288,7 @@ def test_a_resumed_run_that_fails_at_once_keeps_its_checkpoint(tmp_path):
     with pytest.raises(DMMError, match="step 2"), onp.errstate(all="ignore"):
         train(objective, steps=9, learning_rate=1e200, checkpoint=path, progress=False)
     after = json.loads(path.read_text())
-    assert after == before and after["adam"]["steps"] == len(after["history"]) == 1
+    assert after == before and after["optimizer"]["steps"] == len(after["history"]) == 1
 
 
 def test_ticks_after_a_strings_end_do_not_count_even_when_they_overflow():

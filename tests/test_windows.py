@@ -12,7 +12,7 @@ from test_flat import MACHINES, random_weights, wired_machines
 
 from dmmlab.flat import Flat
 from dmmlab.machines import recurrent
-from dmmlab.training import Objective
+from dmmlab.objective import Objective
 from dmmlab.windows import LONGEST, Run
 
 MEMORIES = [0.2, 0.1, 0.03, 1e-6]  # MB: some windows and many, some of their arrays put aside and none

@@ -1,0 +1,173 @@
+"""Evolution strategies: a gradient estimated from values alone, where the true one is dear or does not exist.
+
+Salimans, Ho, Chen, Sidor & Sutskever 2017 (arXiv:1703.03864): a population of machines around the present weights,
+in mirrored pairs; the difference of a pair's losses says how far to go along its direction. Members are numbered, and
+each draws its direction from a generator of its own: so it does not matter who evaluates them, nor how many do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+from scipy.stats import rankdata
+from threadpoolctl import ThreadpoolController
+
+from dmmlab.files import DMMError, whole
+from dmmlab.objective import Objective
+from dmmlab.training import SGD, Adam, Array, Training, descend
+
+MOST_PAIRS = 64  # evaluated in one go, by one worker
+Share = tuple[Array, float, int, int, int, int]  # weights, sigma, seed, step, first pair, the one after the last
+Evaluate = Callable[[list[Share]], list[Array]]  # losses (2, pairs) of each share
+
+
+def directions(links: int, seed: int, step: int, first: int, last: int) -> Array:
+    """Standard normal directions of the pairs first … last − 1 at a step, (pairs, links).
+
+    Every pair has its own generator: Philox (Salmon et al. 2011) with the seed and the step as key.
+    """
+    drawn = np.empty((last - first, links))
+    for pair, row in zip(range(first, last), drawn, strict=True):
+        np.random.Generator(np.random.Philox(key=[seed, step], counter=[0, 0, 0, pair])).standard_normal(out=row)
+    return drawn
+
+
+def losses_of_pairs(objective: Objective, share: Share) -> Array:
+    """The losses at weights ± sigma · direction, (2, pairs)."""
+    weights, sigma, *which = share
+    offsets = sigma * directions(len(weights), *which)
+    # Threads would share small products at a loss, and could change bits; some members may run away.
+    with _threads().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+        return objective.loss(np.concatenate([weights + offsets, weights - offsets])).reshape(2, -1)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()  # takes milliseconds to find the libraries
+
+
+def estimate_gradient(
+    objective: Objective,
+    weights: Array,
+    population: int = 200,
+    sigma: float = 0.02,
+    ranks: bool = True,
+    seed: int = 0,
+    step: int = 0,
+    evaluate: Evaluate | None = None,
+) -> Array:
+    """The gradient of the loss at `weights` (links,), estimated from the losses of population / 2 mirrored pairs.
+
+    With `ranks=False` it is Σ (loss₊ − loss₋) · direction / (population · sigma), an unbiased estimate of the gradient
+    of the loss smoothed by a normal distribution of deviation sigma. With ranks, losses are first replaced by their
+    ranks, spread evenly from −½ to ½ (equal losses share theirs), which no outlier can spoil and which leaves the
+    scale open; sigma is not divided by. The same seed and step give the same bits, whoever evaluates.
+    Raises DMMError for a population that is odd or below 2, or a sigma that is not positive.
+    """
+    pairs = check_population(population, sigma, seed)
+    size = math.ceil(pairs / (2 * math.ceil(pairs / (2 * MOST_PAIRS))))  # an even number of shares
+    spans = [(first, min(first + size, pairs)) for first in range(0, pairs, size)]
+    shares = [(weights, sigma, seed, step, *span) for span in spans]
+    losses = (evaluate or _here(objective))(shares)
+    merits = np.concatenate(losses, axis=1)
+    if ranks:
+        merits = np.where(np.isnan(merits), np.inf, merits)
+        merits = sigma * ((rankdata(merits).reshape(2, -1) - 1) / (population - 1) - 0.5)
+    pulls = (merits[0] - merits[1]) / (population * sigma)
+    return sum(pulls[first:last] @ directions(len(weights), seed, step, first, last) for first, last in spans)
+
+
+def evolve(
+    objective: Objective,
+    steps: int = 500,
+    population: int = 200,
+    sigma: float = 0.02,
+    learning_rate: float | None = None,
+    optimizer: Adam | SGD | None = None,
+    weight_decay: float = 0.0,
+    ranks: bool = True,
+    seed: int = 0,
+    workers: int = 1,
+    scheduler: str | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int = 100,
+    progress: bool = True,
+) -> Training:
+    """Train a machine's weights by an evolution strategy; `train` with a gradient that costs `population` values.
+
+    `estimate_gradient` says what population, sigma and ranks are. `weight_decay` adds that multiple of the weights to
+    the estimate. With `workers` > 1 the population is shared among the processes of a local Dask cluster, with
+    `scheduler` (an address like "tcp://host:8786") among those of any other, which must have this package. A worker
+    that is lost costs time: the result has the same bits for any number of them. The step's noise follows from the
+    optimizer's steps, so that going on with `optimizer` does not repeat it. The rest is as in `train`, errors too.
+    """
+    check_population(population, sigma, seed)
+    if not (isinstance(weight_decay, (int, float)) and 0 <= weight_decay < np.inf):
+        raise DMMError(f"weight_decay is {weight_decay!r}; it is a number of at least 0")
+    identity = json.dumps(["evolution", population, sigma, weight_decay, bool(ranks), seed])
+    with _evaluator(objective, whole("workers", workers), scheduler) as evaluate:
+
+        def slope(weights: Array, step: int) -> tuple[float, Array]:
+            options = {"ranks": ranks, "seed": seed, "step": step, "evaluate": evaluate}
+            gradient = estimate_gradient(objective, weights, population, sigma, **options)
+            return objective.data_loss(weights), gradient + weight_decay * weights
+
+        more = learning_rate, optimizer, checkpoint, checkpoint_every, progress
+        return descend(objective, slope, identity, steps, *more)
+
+
+def check_population(population: int, sigma: float, seed: int) -> int:
+    """The number of pairs. Raises DMMError for a population that is no even number, or a sigma that is not positive."""
+    if whole("population", population, 2) % 2:
+        raise DMMError(f"population is {population}; members come in mirrored pairs, so give an even number")
+    if isinstance(sigma, bool) or not (isinstance(sigma, (int, float)) and 0 < sigma < np.inf):
+        raise DMMError(f"sigma is {sigma!r}; it is a positive number")
+    whole("seed", seed, 0)
+    return population // 2
+
+
+# ---- who evaluates ----
+
+
+def _here(objective: Objective) -> Evaluate:
+    return lambda shares: [losses_of_pairs(objective, share) for share in shares]
+
+
+@contextmanager
+def _evaluator(objective: Objective, workers: int, scheduler: str | None) -> Iterator[Evaluate]:
+    """Evaluates shares of a population in this process or, with more workers or a scheduler, by Dask."""
+    if workers == 1 and scheduler is None:
+        yield _here(objective)
+        return
+    import dask
+    from distributed import Client, LocalCluster
+
+    # A share is given to another worker however often one is lost; only its owner knows that it is not to blame.
+    patience = {"distributed.scheduler.allowed-failures": 1_000_000}
+    quiet = {"processes": True, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with dask.config.set(patience):
+        try:
+            cluster = scheduler or LocalCluster(n_workers=workers, threads_per_worker=1, **quiet)
+            client = Client(cluster, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise DMMError(f"scheduler {scheduler!r}: no answer ({error}); start one, or leave it out") from None
+        try:
+            # As the result of a task it is computed anew where it got lost, which data sent out once would not be.
+            there = client.submit(_same, objective, pure=False)
+            client.replicate([there])  # or all shares would go where it is
+            yield lambda shares: client.gather(client.map(losses_of_pairs, [there] * len(shares), shares, pure=False))
+        finally:
+            client.close()
+            if scheduler is None:
+                cluster.close()
+
+
+def _same(objective: Objective) -> Objective:
+    return objective
