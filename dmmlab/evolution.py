@@ -155,7 +155,7 @@ def _evaluator(objective: Objective, workers: int, scheduler: str | None) -> Ite
     with dask.config.set(patience):
         try:
             cluster = scheduler or LocalCluster(n_workers=workers, threads_per_worker=1, **quiet)
-            client = Client(cluster, set_as_default=False)
+            client = Client(cluster, set_as_default=False, timeout=10)
         except (OSError, ValueError) as error:
             raise DMMError(f"scheduler {scheduler!r}: no answer ({error}); start one, or leave it out") from None
         try:

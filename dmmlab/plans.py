@@ -83,6 +83,7 @@ class Plan:
     def __init__(self, compiled: Compiled, blocks: list[Block], members: int, gradient: str | None, ticks: int) -> None:
         self.compiled, self.blocks, self.members, self.gradient, self.ticks = compiled, blocks, members, gradient, ticks
         self.cut, self.window = gradient == "truncated", ticks < compiled.shape[2]
+        self.aside: list[Arrays] = []
         fed = compiled.strings, compiled.ticks_per_character, compiled.places
         settings = compiled.dot_clip, compiled.dtype, compiled.tie_order
         self.program = Program(*fed, *settings, values_only=gradient is None, in_pieces=self.window)
@@ -126,14 +127,20 @@ class Plan:
         for column, frozen in zip(self.ends.columns, self.compiled.frozen, strict=False):
             column[:, : frozen.shape[1]] = frozen[..., start : start + self.ticks + 1]
 
-    def put_aside(self) -> Arrays:
-        """A copy of all that the backward program reads of the last run, of a window; see `bring_back`."""
-        return [piece.copy() for piece in self.program.pieces]
+    def put_aside(self, place: int) -> None:
+        """Keep what the backward program reads of the last run; places are used from 0 on, and used again."""
+        if place == len(self.aside):
+            self.aside.append([np.empty_like(piece) for piece in self.program.pieces])
+        self._copy_pieces(self.program.pieces, self.aside[place])
 
-    def bring_back(self, pieces: Arrays) -> None:
-        """Be again as after the run whose pieces were put aside."""
-        for piece, kept in zip(self.program.pieces, pieces, strict=True):
-            piece[:] = kept
+    def bring_back(self, place: int) -> None:
+        """Be again as after the run that was put aside at that place."""
+        self._copy_pieces(self.aside[place], self.program.pieces)
+
+    @staticmethod
+    def _copy_pieces(pieces: Arrays, out: Arrays) -> None:
+        for piece, other in zip(pieces, out, strict=True):
+            other[:] = piece
 
     def state(self) -> Arrays:
         """All that the next window has to know of this one: what was emitted at the last tick."""

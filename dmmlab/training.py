@@ -195,16 +195,18 @@ class _State:
         try:
             if content["format"] != "dmmlab checkpoint 2":
                 raise ValueError("another format")
-            identity, rows = content["training"], [tuple(map(float, row)) for row in content["history"]]
+            other = content["training"] != self.identity
+            rows = [tuple(map(float, row)) for row in content["history"]]
             weights, kept = np.array(content["weights"], dtype=float), content["optimizer"]
-            moments = {name: np.array(kept[name], dtype=float) for name in self.optimizer.moments}
+            names = () if other else self.optimizer.moments
+            moments = {name: np.array(kept[name], dtype=float) for name in names}
             if any(len(row) != len(COLUMNS) for row in rows) or kept["steps"] != self.earlier + len(rows):
                 raise ValueError("its history is damaged")
-            if any(x.shape != self.weights.shape for x in (weights, *moments.values())):
+            if not other and any(x.shape != self.weights.shape for x in (weights, *moments.values())):
                 raise ValueError("weights or moments are of another length")
         except (KeyError, TypeError, ValueError) as error:
             raise DMMError(f"{path}: this is no checkpoint of a training ({error}); delete it to begin anew") from None
-        if identity != self.identity:
+        if other:
             raise DMMError(f"{path}: this checkpoint is of another training; name another file, or delete it")
         if len(rows) > steps:
             raise DMMError(f"{path}: this checkpoint has {len(rows)} steps already; ask for as many, or name another")

@@ -15,7 +15,7 @@ from dmmlab.layout import Block
 from dmmlab.plans import Array, Arrays, Compiled, Plan
 
 MEMORY = 100.0  # MB that one run may take
-LONGEST = 256  # ticks of a window that has loops: to write instructions takes ten times as long as to run them
+LONGEST = 144  # ticks of a window that has loops: long programs are slow to write, and leave the processor's cache
 # Bytes at a tick: of arrays for a place, and of instructions for a group of neurons in a loop.
 PLACE, LOOPED = 40, 16_000
 SPARE = 4  # plans kept for later runs
@@ -24,7 +24,8 @@ SPARE = 4  # plans kept for later runs
 class Stock:
     """The plans of a compiled machine: made when asked for, and kept for the next who asks when nobody uses them.
 
-    `memory` is what the plans of one run may take, in MB; it decides how long a window is.
+    `memory` is what the plans of one run may take, in MB; it decides how long a window is, and how many of them leave
+    what a gradient needs.
     """
 
     def __init__(self, compiled: Compiled, blocks: list[Block], memory: float) -> None:
@@ -40,8 +41,8 @@ class Stock:
         strings, keys, ticks = self.compiled.shape
         streams, numbers = (len(part.rows) + len(part.columns) for part in self.compiled.parts)
         looped = sum(len(block.groups) for block in self.blocks if block.recurrent)
-        at_a_tick = PLACE * members * strings * (streams * (keys + 1) + numbers) + LOOPED * looped
-        fitting = int(1e6 * self.memory / at_a_tick)
+        self.at_a_tick = PLACE * members * strings * (streams * (keys + 1) + numbers) + LOOPED * looped
+        fitting = int(1e6 * self.memory / self.at_a_tick)
         if fitting < ticks or looped:  # a third each for a plan, for that of a shorter last window, for what is kept
             fitting = min(max(fitting // 3, 1), LONGEST if looped else ticks)
         length = math.ceil(ticks / math.ceil(ticks / fitting))
@@ -83,8 +84,9 @@ class Run:
         self.weights = weights if len(self.windows) == 1 else weights.copy()  # they will be needed again
         self.states: list[Arrays | None] = [None]
         self.leases: dict[int, Lease] = {}
-        self.aside: dict[int, Arrays] = {}
-        self.free = 1e6 * stock.memory / 3  # bytes that may be put aside
+        self.aside: dict[int, int] = {}  # of which windows the arrays were put aside, and where
+        longest = self.windows[0][1]
+        self.free = 0.9e6 * stock.memory - 2 * longest * stock.at_a_tick  # bytes for that
 
     def go(self, window: int) -> Plan:
         """The plan of a window, run there unless that is what its arrays hold. The one before must have been run."""
@@ -107,7 +109,9 @@ class Run:
         self.states.append(plan.state())
         size = sum(piece.nbytes for piece in plan.program.pieces)
         if self.gradient and size <= self.free:
-            self.aside[window], self.free = plan.put_aside(), self.free - size
+            self.aside[window] = len(self.aside)
+            plan.put_aside(self.aside[window])
+            self.free -= size
 
     def answer(self, answers: Array) -> None:
         """Write the answers, (members, strings, ticks, 2)."""

@@ -1,19 +1,21 @@
-"""Speed and memory, one table, all rows measured in the same run on one thread: `make bench`.
+"""Speed and memory, all rows measured in the same run on one thread: `make bench`.
 
 The machine is the journal's run-3: 1,486 links, "test string.", 140 ticks. The JAX row is a jitted program for the same
-flat computation, written out below for this one architecture.
+flat computation, written out below for this one architecture. The recurrent machine has 20,306 links.
 """
 
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import time
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
-if hasattr(os, "sched_setaffinity"):  # JAX has threads of its own: one core for everybody is fair
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+if CORES:  # JAX has threads of its own: one core for everybody is fair
+    os.sched_setaffinity(0, {max(CORES)})
 
 import autograd.numpy as anp
 import jax
@@ -24,6 +26,20 @@ from autograd import grad
 import dmmlab as dmm
 
 LAYERS, COPIES, TICKS = 5, 2, 140
+LONG = (35, 140, 560, 2240, 10_000)  # ticks of the recurrent machine
+
+# Peak memory of a gradient above the start-up, in a process of its own (Linux: ru_maxrss would be the parent's).
+PEAK = """
+import sys
+import dmmlab as dmm
+def peak():
+    return int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) / 1024
+machine = dmm.initialize(dmm.recurrent(copies=5), scale=0.2)
+start = peak()
+objective = dmm.Objective(machine, dmm.Task(["test string."], ticks=int(sys.argv[1])))
+objective.value_and_grad(objective.weights)
+print(peak() - start)
+"""
 
 
 def timed(functions, rounds=60, seconds=40.0):
@@ -143,46 +159,98 @@ def jax_rows(objective):
 
 
 def recurrent_rows():
-    rows = {}
-    for ticks in (35, 140):
-        machine = dmm.initialize(dmm.recurrent(copies=5), scale=0.2)
+    machine, rows = dmm.initialize(dmm.recurrent(copies=5), scale=0.2), {}
+    for ticks in LONG:
         objective = dmm.Objective(machine, dmm.Task(["test string."], ticks=ticks))
-        weights = objective.weights
-        name = f"recurrent, 20,306 links x {ticks} ticks, gradient"
-        rows[name] = lambda o=objective, w=weights: o.value_and_grad(w)
+        rows[recurrent_name(ticks)] = lambda o=objective: o.value_and_grad(o.weights)
     return rows
 
 
-def report(rows):
-    print(f"{'':48}{'median ms':>12}{'least ms':>12}")
+def recurrent_name(ticks):
+    return f"recurrent, 20,306 links x {ticks:,} ticks, gradient"
+
+
+def population_rows(objective):
+    many = objective.weights + 0.02 * dmm.evolution.directions(len(objective.weights), 0, 0, 0, 200)
+    return {
+        "200 values, one by one": lambda: [objective.loss(w) for w in many],
+        "200 values, one batch": lambda: objective.loss(many),
+    }
+
+
+def shared_rows(name, objective, population):
+    """A population evaluated here and by two workers of Dask, by turns."""
+    pairs = population // 2
+    size = min(dmm.evolution.MOST_PAIRS, pairs // 2)
+    shares = [(objective.weights, 0.02, 0, 0, i, min(i + size, pairs)) for i in range(0, pairs, size)]
+    with dmm.evolution._evaluator(objective, 2, None) as there:
+        here = dmm.evolution._here(objective)
+        both = timed({"one worker": lambda: here(shares), "two workers": lambda: there(shares)}, 12, 20.0)
+    return {f"{name}, {who}": each for who, each in both.items()}
+
+
+def memory_rows():
+    rows = {}
+    for ticks in (140, 10_000):
+        said = subprocess.run([sys.executable, "-c", PEAK, str(ticks)], capture_output=True, text=True, check=True)
+        rows[f"recurrent x {ticks:,} ticks, MiB above start-up"] = (float(said.stdout),) * 2
+    return rows
+
+
+def slope(rows):
+    """The exponent with which the recurrent machine's time grows with its ticks: the slope of its logarithms."""
+    return [np.polyfit(np.log(LONG), np.log([rows[recurrent_name(t)][i] for t in LONG]), 1)[0] for i in (0, 1)]
+
+
+def report(rows, memory):
+    print(f"{'':52}{'median ms':>12}{'least ms':>12}")
     for name, (median, least) in rows.items():
-        print(f"{name:48}{median:12.3f}{least:12.3f}")
+        print(f"{name:52}{median:12.3f}{least:12.3f}")
+    for name, (peak, _) in memory.items():
+        print(f"{name:52}{peak:12.0f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{'peak memory of this whole benchmark, MiB':48}{peak:12.0f}\n")
+    print(f"{'peak memory of this whole benchmark, MiB':52}{peak:12.0f}\n")
+    rows = rows | memory | {"slope": slope(rows)}
     aims = [
         ("gradient, ms", "flat float64, gradient", None, "<=", 1.0),
         ("gradient / value", "flat float64, gradient", "flat float64, value", "<=", 3.0),
         ("gradient / JAX's", "flat float64, gradient", "JAX float64, gradient", "<=", 1.0),
         ("interpreter / flat, gradient", "interpreter, gradient", "flat float64, gradient", ">=", 300.0),
         ("batch of 32 / 32 singles", "32 gradients, one batch", "32 gradients, one by one", "<=", 0.7),
-        ("recurrent x 35 ticks, ms", "recurrent, 20,306 links x 35 ticks, gradient", None, "<=", 40.0),
+        ("recurrent x 35 ticks, ms", recurrent_name(35), None, "<=", 40.0),
+        ("recurrent x 140 ticks, ms", recurrent_name(140), None, "<=", 200.0),
+        ("the same, MiB", "recurrent x 140 ticks, MiB above start-up", None, "<=", 200.0),
+        ("time over ticks, exponent", "slope", None, "<=", 1.05),
+        ("time over ticks, exponent", "slope", None, ">=", 0.95),
+        ("member in a batch / alone", "200 values, one batch", "200 values, one by one", "<=", 0.5),
     ]
+    aims += [
+        (f"{name[:-12]}, speed-up", name, f"{name[:-10]}two workers", ">=", 1.6)
+        for name in rows if name.endswith(", one worker")
+    ]  # fmt: skip
     for name, what, by, relation, aim in aims:
         figures = [rows[what][i] / (rows[by][i] if by else 1.0) for i in (0, 1)]
         said = ["met" if (x <= aim if relation == "<=" else x >= aim) else "MISSED" for x in figures]
         by_medians, by_least = (f"{x:9.2f} {word:6}" for x, word in zip(figures, said, strict=True))
-        print(f"{name:30}aim {relation} {aim:<5g} medians {by_medians} least {by_least}")
+        print(f"{name:38}aim {relation} {aim:<5g} medians {by_medians} least {by_least}")
 
 
 def main():
     jax.config.update("jax_enable_x64", True)
+    memory = memory_rows()
     machine = dmm.initialize(dmm.feedforward(LAYERS, COPIES), scale=0.01, seed=123)
     task = dmm.Task(["test string."], ticks=TICKS)
     objective, single = (dmm.Objective(machine, task, l1=0.001, dtype=dtype) for dtype in (np.float64, np.float32))
     compiling, running = jax_rows(objective)
-    rows = timed(flat_rows(objective, single) | running | recurrent_rows()) | compiling | interpreter_rows(objective)
+    rows = timed(flat_rows(objective, single) | population_rows(objective) | running | recurrent_rows())
+    rows |= compiling | interpreter_rows(objective)
+    if len(CORES) > 1:
+        os.sched_setaffinity(0, CORES)
+    strings = dmm.Objective(machine, dmm.find_task("duplicates"), l1=0.001)
+    rows |= shared_rows("200 members", objective, 200) | shared_rows("1,000 members", objective, 1000)
+    rows |= shared_rows("200 members, four strings", strings, 200)
     print(f"Python {sys.version.split()[0]}, NumPy {np.__version__}, JAX {jax.__version__}, one thread\n")
-    report(rows)
+    report(rows, memory)
 
 
 if __name__ == "__main__":

@@ -325,14 +325,14 @@ def change(path, **entries):
         lambda path: path.write_text("[]"),
         lambda path: path.write_bytes(b"\xff\xfe"),
         lambda path: path.write_text("{}"),
-        lambda path: change(path, adam={}),
-        lambda path: change(path, adam={"mean": 1, "colour": 2}),
+        lambda path: change(path, optimizer={}),
+        lambda path: change(path, optimizer={"mean": 1, "colour": 2}),
         lambda path: change(path, weights="none"),
         lambda path: change(path, weights=[1.0]),
         lambda path: change(path, history=[[1, 2]]),
         lambda path: change(path, history=7),
         lambda path: change(path, history=[]),
-        lambda path: change(path, adam={"mean": [0.0] * 92, "variance": [0.0] * 92, "steps": "2"}),
+        lambda path: change(path, optimizer={"mean": [0.0] * 92, "variance": [0.0] * 92, "steps": "2"}),
     ],
 )
 def test_an_unreadable_checkpoint_is_refused_and_left_alone(tmp_path, damage):
