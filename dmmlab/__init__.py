@@ -1,7 +1,7 @@
 """dmmlab: synthesize dataflow matrix machines that people can read. `import dmmlab as dmm`."""
 
 from dmmlab.drawing import STYLE, Drawing, draw, draw_strip, new_figure, plot_losses, save_figure
-from dmmlab.engine import Tick, answers, trace
+from dmmlab.engine import Tick, answers, cycle, trace
 from dmmlab.evolution import estimate_gradient, evolve
 from dmmlab.exactness import Exactness, examine, random_strings
 from dmmlab.files import DMMError, project_root, write_json
@@ -20,14 +20,17 @@ from dmmlab.machines import (
     write_program,
 )
 from dmmlab.objective import Objective
+from dmmlab.programs import PROGRAMS, Program, automaton
 from dmmlab.pruning import living
 from dmmlab.reading import canonical, same_program
+from dmmlab.rewiring import draw_changes, matrices, plot_matrix
 from dmmlab.synthesis import Synthesis, embed, synthesize, synthesize_all
 from dmmlab.tasks import TASKS, Task, find_task, task
 from dmmlab.training import SGD, Adam, Training, train
-from dmmlab.vvalues import VValue, inner, max_norm, number
+from dmmlab.vvalues import VValue, inner, mask, max_norm, number
 
 __all__ = [
+    "PROGRAMS",
     "SGD",
     "STYLE",
     "TASKS",
@@ -40,14 +43,18 @@ __all__ = [
     "Link",
     "Machine",
     "Objective",
+    "Program",
     "Synthesis",
     "Task",
     "Tick",
     "Training",
     "VValue",
     "answers",
+    "automaton",
     "canonical",
+    "cycle",
     "draw",
+    "draw_changes",
     "draw_strip",
     "estimate_gradient",
     "evolve",
@@ -62,10 +69,13 @@ __all__ = [
     "living",
     "load_machine",
     "load_matrix",
+    "mask",
+    "matrices",
     "max_norm",
     "new_figure",
     "number",
     "plot_losses",
+    "plot_matrix",
     "project_root",
     "random_strings",
     "recurrent",

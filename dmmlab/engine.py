@@ -7,7 +7,7 @@ neuron turns its inputs into outputs (arXiv:1712.07447, section 3.4). All output
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from dmmlab import trees, vvalues
 from dmmlab.files import DMMError, whole
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
+from dmmlab.selves import MOST_LINKS, find_self
 from dmmlab.vvalues import VValue, assemble, branch, from_leaves, from_tree, number
 
 GRADIENTS = ("full", "truncated")
@@ -74,7 +75,7 @@ class TreeOps:
 
 def _streams(fields: VValue) -> dict[tuple[str, str], trees.Tree]:
     """The streams of a tree neuron → field → stream; numbers above them belong to no field."""
-    neurons = {name: tree for name, tree in fields._tree.items() if isinstance(tree, dict)}
+    neurons = {name: tree for name, tree in fields._tree.items() if type(tree) is not float}
     return {(name, each): x for name, tree in neurons.items() for each, x in tree.items() if each != trees.NUMBER}
 
 
@@ -87,7 +88,8 @@ def _combine(matrix: VValue, fields: VValue, transposed: bool) -> VValue:
         if (source, source_field) in streams:
             row, scaled = total.setdefault(to, {}), trees.scale(weight, streams[source, source_field])
             row[to_field] = trees.add(row.get(to_field, 0.0), scaled)
-    return from_tree(trees.prune(total))
+    rows = ((to, trees.collapse({each: x for each, x in row.items() if x})) for to, row in total.items())
+    return from_tree(trees.collapse({to: row for to, row in rows if row}))
 
 
 @primitive
@@ -130,10 +132,10 @@ defjvp(_pair, lambda g, ans, y, x: _pair(g, x), lambda g, ans, y, x: _pair(y, g)
 # ---- the up movement and the cycle ----
 
 
-def up(machine: Machine, inputs: VValue, ops: TreeOps, memory_gradient: str = "full") -> VValue:
-    """The outputs of all neurons for their inputs, both neuron → field → value."""
+def up(neurons: Mapping[str, str], inputs: VValue, ops: TreeOps, memory_gradient: str = "full") -> VValue:
+    """The outputs of neurons (name → kind) for their inputs, both neuron → field → value."""
     emitted = {}
-    for name, kind_name in machine.neurons.items():
+    for name, kind_name in neurons.items():
         kind = find_kind(kind_name)
         received = branch(inputs, name)
         fields = {each: branch(received, each) for each in (received if kind.inputs is None else kind.inputs)}
@@ -153,22 +155,41 @@ def cycle(
     weights: VValue | None = None,
     memory_gradient: str = "full",
     tie_order: str | None = None,
+    start: VValue | None = None,
+    most_links: int = MOST_LINKS,
 ) -> Iterator[Tick]:
     """The machine on a string, one `Tick` after another, the first being tick 1.
 
     `ticks=None` runs len(string)·ticks_per_character + 20 ticks. `weights` replaces the machine's trainable matrix
     and may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories, and at ties of
-    a max-norm `tie_order` says where its gradient goes (see `max_norm`).
-    Raises DMMError for a string without characters, fewer than one tick, or an unknown kind of gradient.
+    a max-norm `tie_order` says where its gradient goes (see `max_norm`). `start` are the outputs before tick 1 (zero
+    unless given), neuron → field → value; it may be traced, and be the outputs of an earlier run to go on with.
+    A machine with a neuron of kind `self` is rewritten by it (see `dmmlab.selves`); only neurons that a link touches
+    are awake then, up to `most_links` links.
+    Raises DMMError for a string without characters, fewer than one tick, or an unknown kind of gradient, and, naming
+    the tick, for what a Self must not emit: then the outputs before that tick are kept in the error's `outputs`.
     """
     ticks, ticks_per_character = check_run(string, ticks, ticks_per_character)
     check_gradient(memory_gradient, tie_order)
     matrix = (machine.weights if weights is None else weights) + machine.fixed
     ops = TreeOps(machine.dot_clip, string, ticks_per_character, tie_order)
-    outputs = VValue()
+    outputs = VValue() if start is None else start + VValue()
+    me = find_self(machine, most_links)
+    if me is not None:
+        outputs = me.begin(matrix, outputs)
     for tick in range(1, ticks + 1):
-        inputs = down(matrix, outputs)
-        outputs = up(machine, inputs, ops, memory_gradient)
+        before = outputs
+        try:
+            matrix = matrix if me is None else me.matrix(outputs)
+            neurons = machine.neurons if me is None else me.awake(matrix)
+            inputs = down(matrix, outputs)
+            outputs = up(neurons, inputs, ops, memory_gradient)
+            if me is not None:
+                me.awake(me.matrix(outputs))
+        except DMMError as error:
+            stopped = DMMError(f"tick {tick}: {error}")
+            stopped.outputs = before
+            raise stopped from None
         yield Tick(tick, inputs, outputs)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dmmlab.files import DMMError
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import CHARS, NUMBER, STREAM, Kind, find_kind
 
@@ -92,7 +93,10 @@ class Layout:
 
 
 def lay_out(machine: Machine) -> Layout:
-    """Compile a machine's structure. Raises DMMError where it has not exactly one output neuron."""
+    """Compile a machine's structure. Raises DMMError for kinds of trees, and for not exactly one output neuron."""
+    for name, kind in machine.neurons.items():
+        if find_kind(kind).trees:
+            raise DMMError(f"neuron {name!r} ({kind}) computes with trees, arrays cannot; use dmm.trace or dmm.answers")
     soft = [(i, link) for i, link in enumerate(machine.links) if _carries(machine, link)]
     fixed = [(link, weight) for link, weight in machine.fixed_links.items() if _carries(machine, link)]
     loops = _memories(machine, fixed)

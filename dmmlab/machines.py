@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab import trees
+from dmmlab import (
+    streams,  # noqa: F401 (registers its kinds)
+    trees,
+)
 from dmmlab.files import DMMError, project_root, read_json, whole, write_json
-from dmmlab.neurons import Kind, find_kind
+from dmmlab.neurons import Kind, find_kind, kind_by_name
 from dmmlab.trees import NUMBER
 from dmmlab.vvalues import VValue, from_leaves
 
@@ -133,6 +136,12 @@ class Machine:
         if fixed:
             return replace(self, fixed=self.fixed + leaf)
         return replace(self, weights=self.weights + leaf, links=(*self.links, link))
+
+    def with_neuron(self, name: str, kind: str) -> Machine:
+        """The same machine with one more neuron, that no link touches yet. Raises DMMError where it exists already."""
+        if name in self.neurons:
+            raise DMMError(f"neuron {name!r} exists already; choose another name")
+        return replace(self, neurons={**self.neurons, name: kind})
 
     def with_weights(self, matrix: Mapping) -> Machine:
         """The same neurons and fixed links with another trainable matrix; its links become the trainable ones.
@@ -297,7 +306,7 @@ def write_program(text: str, dot_clip: float = DOT_CLIP) -> Machine:
             *weight, source = rest.split(maxsplit=1) or [""]
             link, weight = Link.parse(to.strip(), source.strip()), float(weight[0] if weight else 1.0)
             for name in (link.to_neuron, link.from_neuron):
-                kind = f"letter {name[7:]}" if name.startswith("letter-") else name.partition("-")[0]
+                kind = kind_by_name(name)
                 if name not in machine.neurons:
                     machine = replace(machine, neurons={**machine.neurons, name: kind})
                     loop = find_kind(kind).memory

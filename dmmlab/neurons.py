@@ -60,7 +60,7 @@ class Kind:
     `inputs` and `outputs` map field names to what they carry; None means any field. `memory` names an input field
     that the output merely adds (out = in[memory] + rest), so that a loop of weight 1 through it is a running sum.
     `cut` names the input fields that the truncated gradient does not pass ("*" for all). `characters` are those the
-    kind emits by itself.
+    kind emits by itself. With `trees` its formula is written for V-values of any depth, which only the interpreter has.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Kind:
     memory: str | None = None
     cut: tuple[str, ...] = ()
     characters: str = ""
+    trees: bool = False
 
     def passes_gradient(self, field: str) -> bool:
         """Whether the truncated gradient passes an input field."""
@@ -98,6 +99,11 @@ def find_kind(name: str) -> Kind:
     if not isinstance(name, str) or name not in KINDS:
         raise DMMError(f"kind {name!r} is not known; the kinds are {', '.join(sorted(KINDS))}")
     return KINDS[name]
+
+
+def kind_by_name(name: str) -> str:
+    """The kind that a neuron's name says, up to the first hyphen: compare-2, letter-a (the source of that letter)."""
+    return f"letter {name[7:]}" if name.startswith("letter-") else name.partition("-")[0]
 
 
 # ---- the kinds of the detector (arXiv:1606.09470, section 3; dot's clip is the 2022 journal's 'governor') ----

@@ -1,7 +1,8 @@
 """Plain trees: the arithmetic under V-values, on nested dicts with string keys and float leaves.
 
-Every tree here is a float, or a dict of such trees that holds no zero, no empty dict, and no lone ':number': a number
-at the end of a path is itself. `root` gives the form that a V-value keeps, which is always a dict.
+Every tree here is a float, or a mapping of such trees that holds no zero, no empty one, and no lone ':number': a number
+at the end of a path is itself. `root` gives the form that a V-value keeps, which is always a mapping: a dict, or, where
+something small was added to something large, a `Layered` one that shares what did not change.
 """
 
 from __future__ import annotations
@@ -18,8 +19,49 @@ NUMBER = ":number"  # the reserved key of a number that stands beside branches
 
 DEPTH = 250  # levels of a tree; Python's own stack ends at a few times that
 
-Tree = float | dict
+LARGE = 128  # branches from which on a sum shares what it can
+
+Tree = float | Mapping
 Path = tuple[str, ...]
+
+
+class Layered(Mapping):
+    """A large mapping under a small patch (None: the key is gone): sums of large and small take time for the small.
+
+    A patch is folded into a new base when it has grown to the square root of it.
+    """
+
+    __slots__ = ("base", "patch", "size")
+
+    def __init__(self, below: Mapping) -> None:
+        if isinstance(below, Layered) and len(below.patch) ** 2 < len(below.base):
+            self.base, self.patch, self.size = below.base, dict(below.patch), below.size
+        else:
+            self.base, self.patch, self.size = dict(below), {}, len(below)
+
+    def __getitem__(self, key: str) -> Tree:
+        leaf = self.patch[key] if key in self.patch else self.base[key]
+        if leaf is None:
+            raise KeyError(key)
+        return leaf
+
+    def __contains__(self, key: object) -> bool:
+        return self.patch[key] is not None if key in self.patch else key in self.base
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (key for key in self.base if self.patch.get(key, 0.0) is not None)
+        yield from (key for key, leaf in self.patch.items() if leaf is not None and key not in self.base)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def put(self, key: str, leaf: Tree | None) -> None:
+        """Set or, with None, remove a branch; for whoever made this mapping, before it is handed on."""
+        self.size += (leaf is not None) - (key in self)
+        self.patch[key] = leaf
 
 
 def clean(tree: Any, path: Path = ()) -> Tree:
@@ -39,7 +81,7 @@ def clean(tree: Any, path: Path = ()) -> Tree:
         if not isinstance(key, str):
             raise DMMError(f"{show(path)}: key {key!r} is not a string; write it as one")
         leaf = clean(value, (*path, key))
-        if key == NUMBER and isinstance(leaf, dict) and leaf:
+        if key == NUMBER and type(leaf) is not float and leaf:
             raise DMMError(f"{show((*path, key))}: ':number' holds a tree; it holds numbers only")
         if leaf:
             kept[key] = leaf
@@ -51,26 +93,35 @@ def show(path: Path) -> str:
     return " / ".join(path) or "the root"
 
 
-def collapse(tree: dict) -> Tree:
+def collapse(tree: Mapping) -> Tree:
     """A lone ':number' as the number itself."""
     return tree[NUMBER] if len(tree) == 1 and NUMBER in tree else tree
 
 
-def root(tree: Tree) -> dict:
-    """The same tree as a dict: a number x as {":number": x}, zero as {}."""
-    if isinstance(tree, dict):
+def root(tree: Tree) -> Mapping:
+    """The same tree as a mapping: a number x as {":number": x}, zero as {}."""
+    if type(tree) is not float:
         return tree
     return {NUMBER: tree} if tree else {}
 
 
 def add(a: Tree, b: Tree) -> Tree:
     """The sum: the union of paths with leaves added; what cancels is dropped."""
-    if not isinstance(a, dict) and not isinstance(b, dict):
+    if type(a) is float and type(b) is float:
         return a + b
-    total = dict(root(a))
-    for key, leaf in root(b).items():
+    if not a or not b:
+        kept = a or b
+        return kept if type(kept) is float else collapse(kept)
+    a, b = root(a), root(b)
+    if len(a) < LARGE <= len(b):
+        a, b = b, a
+    shared = len(a) >= LARGE > len(b)
+    total = Layered(a) if shared else dict(a)
+    for key, leaf in b.items():
         leaf = add(total[key], leaf) if key in total else leaf
-        if leaf:
+        if shared:
+            total.put(key, leaf or None)
+        elif leaf:
             total[key] = leaf
         else:
             del total[key]
@@ -79,23 +130,45 @@ def add(a: Tree, b: Tree) -> Tree:
 
 def scale(factor: float, tree: Tree) -> Tree:
     """Every leaf times a number; leaves that underflow to zero are dropped."""
-    if not isinstance(tree, dict):
+    if type(tree) is float:
         return factor * tree
+    if factor == 1.0:
+        return collapse(tree)
     return collapse({key: leaf for key, branch in tree.items() if (leaf := scale(factor, branch))})
 
 
 def inner(a: Tree, b: Tree) -> float:
     """The sum, over common paths, of the products of the leaves."""
-    if not isinstance(a, dict) and not isinstance(b, dict):
+    if type(a) is float and type(b) is float:
         return a * b
     a, b = root(a), root(b)
+    if len(a) > len(b):
+        a, b = b, a
     return sum((inner(leaf, b[key]) for key, leaf in a.items() if key in b), 0.0)
+
+
+def mask(a: Tree, b: Tree) -> Tree:
+    """Every number of `a` times the subtree of `b` at its path; where only `a` branches there is zero."""
+    if type(a) is float:
+        return scale(a, b)
+    below = {}
+    if type(b) is not float:
+        common = (key for key in a if key != NUMBER and key in b)
+        below = {key: leaf for key in common if (leaf := mask(a[key], b[key]))}
+    return add(scale(a.get(NUMBER, 0.0), b), collapse(below))
+
+
+def common(a: Tree, b: Tree) -> Tree:
+    """At the end of every path that both have, the inner product of what they have there; the adjoint of `mask`."""
+    total, a, b = inner(a, b), root(a), root(b)
+    below = {key: leaf for key in a if key != NUMBER and key in b and (leaf := common(a[key], b[key]))}
+    return collapse({**below, NUMBER: total} if total else below)
 
 
 def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, float]]:
     """Every path with its number, in the order of the keys."""
     for key, leaf in root(tree).items():
-        if isinstance(leaf, dict):
+        if isinstance(leaf, (dict, Layered)):
             yield from leaves(leaf, (*path, key))
         else:
             yield (*path, key), leaf
@@ -120,19 +193,19 @@ def grow(pairs: Iterable[tuple[Path, float]]) -> Tree:
 
 def prune(tree: Tree) -> Tree:
     """Drop zeros and empty branches."""
-    if not isinstance(tree, dict):
+    if type(tree) is float:
         return tree
     return collapse({key: leaf for key, branch in tree.items() if (leaf := prune(branch))})
 
 
 def to_html(tree: Tree) -> str:
     """A tree as nested HTML lists, its names escaped."""
-    if not isinstance(tree, dict):
+    if type(tree) is float:
         return f"<code>{tree:.6g}</code>"
     rows = []
     for key, leaf in tree.items():
         name = f"<code>{html.escape(key)}</code>"
-        if isinstance(leaf, dict):
+        if type(leaf) is not float:
             rows.append(f"<li><details open><summary>{name}</summary>{to_html(leaf)}</details></li>")
         else:
             rows.append(f"<li>{name} {to_html(leaf)}</li>")

@@ -108,7 +108,7 @@ class VValue(_Algebra, Mapping):
 
     def to_json(self, indent: int | None = None) -> str:
         """The tree as JSON text; floats survive the round trip to the last bit."""
-        return json.dumps(self._tree, indent=indent, ensure_ascii=False)
+        return json.dumps(self._tree, indent=indent, ensure_ascii=False, default=dict)
 
     @classmethod
     def from_json(cls, text: str) -> VValue:
@@ -171,7 +171,7 @@ def add(a: VValue | float, b: VValue | float) -> VValue:
 def scale(factor: float, v: VValue | float) -> VValue:
     """A V-value with every leaf multiplied by a number."""
     factor = _raw(factor)
-    if isinstance(factor, dict):
+    if type(factor) is not float:
         raise DMMError("a V-value is scaled by a number; for the product of two use inner(v, w)")
     return from_tree(trees.scale(factor, _raw(v)))
 
@@ -180,6 +180,20 @@ def scale(factor: float, v: VValue | float) -> VValue:
 def inner(a: VValue | float, b: VValue | float) -> float:
     """The inner product: the sum, over common paths, of the products of the leaves."""
     return trees.inner(_raw(a), _raw(b))
+
+
+@primitive
+def mask(a: VValue | float, b: VValue | float) -> VValue:
+    """Every number of the mask `a` times the whole subtree of `b` at its path; a map against a number gives zero.
+
+    Bilinear; a number at the root of the mask scales all of `b`.
+    """
+    return from_tree(trees.mask(_raw(a), _raw(b)))
+
+
+@primitive
+def _common(a: VValue | float, b: VValue | float) -> VValue:
+    return from_tree(trees.common(_raw(a), _raw(b)))
 
 
 @primitive
@@ -233,6 +247,10 @@ defvjp(scale, lambda ans, s, v: lambda g: inner(g, v), lambda ans, s, v: lambda 
 defjvp(scale, lambda g, ans, s, v: scale(g, v), lambda g, ans, s, v: scale(s, g))
 defvjp(inner, lambda ans, a, b: lambda g: _like(a, scale(g, b)), lambda ans, a, b: lambda g: _like(b, scale(g, a)))
 defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
+defvjp(mask, lambda ans, a, b: lambda g: _like(a, _common(g, b)), lambda ans, a, b: lambda g: _like(b, mask(a, g)))
+defjvp(mask, lambda g, ans, a, b: mask(g, b), lambda g, ans, a, b: mask(a, g))
+defvjp(_common, lambda ans, a, b: lambda g: _like(a, mask(g, b)), lambda ans, a, b: lambda g: _like(b, mask(g, a)))
+defjvp(_common, lambda g, ans, a, b: _common(g, b), lambda g, ans, a, b: _common(a, g))
 defvjp(max_norm, lambda ans, v, tie_order=None: lambda g: _like(v, scale(g, _steepest(v, tie_order))), None)
 defjvp(max_norm, lambda g, ans, v, tie_order=None: inner(g, _steepest(v, tie_order)), None)
 defvjp(number, lambda ans, v: lambda g: _like(v, assemble((NUMBER,), g)))

@@ -20,10 +20,25 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dmmlab").glob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
 ROOMS = [
-    *("files", "trees", "vvalues", "neurons", "machines", "engine", "arrays", "layout", "plans", "windows", "flat"),
+    *(
+        "files",
+        "trees",
+        "vvalues",
+        "neurons",
+        "streams",
+        "machines",
+        "selves",
+        "engine",
+        "programs",
+        "arrays",
+        "layout",
+        "plans",
+        "windows",
+        "flat",
+    ),
     *("julia", "tasks", "objective", "training", "evolution"),
     *("exactness", "pruning", "reading", "formulas", "synthesis"),
-    *("drawing", "batch", "__main__"),
+    *("drawing", "rewiring", "batch", "__main__"),
 ]
 
 

@@ -1,0 +1,86 @@
+"""Machines that rewrite themselves: the matrix is the output of a neuron, and neurons live as long as it names them.
+
+A neuron of kind `self` holds the machine's matrix by a link of weight 1 from itself and adds what arrives at its
+`delta` (arXiv:1706.00648, appendix B; arXiv:1712.07447, sections 4 and 7). There a matrix has rank 6, with the kinds of
+both neurons among its indices. Names are unique here, so depth 4 is enough: the kind of a neuron stands in the
+machine's table, and that of one born on the fly in its name, up to the first hyphen. A matrix can name registered kinds
+only.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from autograd.tracer import getval
+
+from dmmlab.files import DMMError
+from dmmlab.machines import Machine
+from dmmlab.neurons import find_kind, kind_by_name
+from dmmlab.vvalues import VValue, assemble, branch
+
+MOST_LINKS = 100_000
+
+
+class Self:
+    """The neuron that holds a machine's matrix; it reads the matrix for every tick, and says who is awake.
+
+    Raises DMMError, naming neuron and field, for what is no matrix: another depth than 4, a weight that is not finite,
+    a kind that is not known, a field that a kind has not, or more than `most_links` links.
+    """
+
+    def __init__(self, machine: Machine, name: str, most_links: int = MOST_LINKS) -> None:
+        self.machine, self.name, self.most_links = machine, name, most_links
+        self._seen: tuple[VValue | None, dict[str, str]] = (None, {})
+
+    def begin(self, matrix: VValue, start: VValue) -> VValue:
+        """The outputs before tick 1: those given, and this matrix where they have none."""
+        if self.name in start and "matrix" in start[self.name]:
+            return start
+        return start + assemble((self.name,), assemble(("matrix",), matrix))
+
+    def matrix(self, outputs: VValue) -> VValue:
+        """The matrix that this neuron emitted."""
+        return branch(branch(outputs, self.name), "matrix")
+
+    def awake(self, matrix: VValue) -> dict[str, str]:
+        """The neurons that a link touches, name → kind, in the order of the matrix."""
+        plain = getval(matrix)
+        if plain is not self._seen[0]:
+            self._seen = plain, self._look(plain)
+        return self._seen[1]
+
+    def _look(self, matrix: VValue) -> dict[str, str]:
+        kinds: dict[str, str] = {}
+        for count, (path, weight) in enumerate(matrix.leaves(), start=1):
+            if len(path) != 4 or ":number" in path:
+                self._refuse(f"{' / '.join(path)} has depth {len(path)}; a matrix has 4")
+            if not abs(weight) <= sys.float_info.max:
+                self._refuse(f"{path[0]}.{path[1]} <- {path[2]}.{path[3]} has weight {weight}, which is not finite")
+            if count > self.most_links:
+                self._refuse(f"more than {self.most_links} links; raise most_links, or find what grows")
+            for name, field, role in ((path[0], path[1], "inputs"), (path[2], path[3], "outputs")):
+                if name not in kinds:
+                    kinds[name] = self._kind_of(name)
+                fields = getattr(find_kind(kinds[name]), role)
+                if fields is not None and field not in fields:
+                    self._refuse(f"{name!r} ({kinds[name]}) has no field {field!r} among its {role}")
+        return kinds
+
+    def _kind_of(self, name: str) -> str:
+        kind = self.machine.neurons.get(name) or kind_by_name(name)
+        try:
+            return find_kind(kind).name
+        except DMMError as error:
+            self._refuse(f"neuron {name!r}: {error}")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise DMMError(f"{self.name}.matrix: {why}")
+
+
+def find_self(machine: Machine, most_links: int = MOST_LINKS) -> Self | None:
+    """The machine's Self, or None. Raises DMMError for more than one."""
+    names = [name for name, kind in machine.neurons.items() if kind == "self"]
+    if len(names) > 1:
+        raise DMMError(f"the machine has {len(names)} neurons of kind 'self' ({', '.join(names)}); keep one")
+    return Self(machine, names[0], most_links) if names else None
