@@ -187,7 +187,7 @@ def grow(pairs: Iterable[tuple[Path, float]]) -> Tree:
         last = path[-1]
         while isinstance(below.get(last), dict):
             below, last = below[last], NUMBER
-        below[last] = below.get(last, 0.0) + leaf
+        below[last] = below.get(last, 0.0) + float(leaf)
     return prune(tree)
 
 
