@@ -19,7 +19,7 @@ from dmmlab import trees, vvalues
 from dmmlab.files import DMMError, whole
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
-from dmmlab.selves import MOST_LINKS, find_self
+from dmmlab.selves import MOST_LINKS, find_keeper
 from dmmlab.vvalues import VValue, assemble, branch, from_leaves, from_tree, number
 
 GRADIENTS = ("full", "truncated")
@@ -173,19 +173,15 @@ def cycle(
     check_gradient(memory_gradient, tie_order)
     matrix = (machine.weights if weights is None else weights) + machine.fixed
     ops = TreeOps(machine.dot_clip, string, ticks_per_character, tie_order)
-    outputs = VValue() if start is None else start + VValue()
-    me = find_self(machine, most_links)
-    if me is not None:
-        outputs = me.begin(matrix, outputs)
+    keeper = find_keeper(machine, matrix, most_links)
+    outputs = keeper.begin(VValue() if start is None else start + VValue())
     for tick in range(1, ticks + 1):
         before = outputs
         try:
-            matrix = matrix if me is None else me.matrix(outputs)
-            neurons = machine.neurons if me is None else me.awake(matrix)
+            matrix = keeper.matrix(outputs)
             inputs = down(matrix, outputs)
-            outputs = up(neurons, inputs, ops, memory_gradient)
-            if me is not None:
-                me.awake(me.matrix(outputs))
+            outputs = up(keeper.awake(matrix), inputs, ops, memory_gradient)
+            keeper.awake(keeper.matrix(outputs))  # refuse it before anybody sees it
         except DMMError as error:
             stopped = DMMError(f"tick {tick}: {error}")
             stopped.outputs = before

@@ -10,6 +10,7 @@ only.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import NoReturn
 
 from autograd.tracer import getval
@@ -22,29 +23,46 @@ from dmmlab.vvalues import VValue, assemble, branch
 MOST_LINKS = 100_000
 
 
-class Self:
-    """The neuron that holds a machine's matrix; it reads the matrix for every tick, and says who is awake.
+class Keeper:
+    """What holds the matrix of a machine that does not rewrite itself: nothing in it; all its neurons are awake."""
+
+    def __init__(self, machine: Machine, first: VValue) -> None:
+        self.machine, self.first = machine, first
+
+    def begin(self, start: VValue) -> VValue:
+        """The outputs before tick 1, from those that were given."""
+        return start
+
+    def matrix(self, outputs: VValue) -> VValue:
+        """The matrix of the next down movement."""
+        return self.first
+
+    def awake(self, matrix: VValue) -> Mapping[str, str]:
+        """The neurons that compute, name → kind."""
+        return self.machine.neurons
+
+
+class Self(Keeper):
+    """The neuron that holds its machine's matrix; awake are those that a link touches, in the order of the matrix.
 
     Raises DMMError, naming neuron and field, for what is no matrix: another depth than 4, a weight that is not finite,
     a kind that is not known, a field that a kind has not, or more than `most_links` links.
     """
 
-    def __init__(self, machine: Machine, name: str, most_links: int = MOST_LINKS) -> None:
-        self.machine, self.name, self.most_links = machine, name, most_links
+    def __init__(self, machine: Machine, first: VValue, name: str, most_links: int = MOST_LINKS) -> None:
+        super().__init__(machine, first)
+        self.name, self.most_links = name, most_links
         self._seen: tuple[VValue | None, dict[str, str]] = (None, {})
 
-    def begin(self, matrix: VValue, start: VValue) -> VValue:
-        """The outputs before tick 1: those given, and this matrix where they have none."""
+    def begin(self, start: VValue) -> VValue:
         if self.name in start and "matrix" in start[self.name]:
             return start
-        return start + assemble((self.name,), assemble(("matrix",), matrix))
+        return start + assemble((self.name,), assemble(("matrix",), self.first))
 
     def matrix(self, outputs: VValue) -> VValue:
-        """The matrix that this neuron emitted."""
         return branch(branch(outputs, self.name), "matrix")
 
-    def awake(self, matrix: VValue) -> dict[str, str]:
-        """The neurons that a link touches, name → kind, in the order of the matrix."""
+    def awake(self, matrix: VValue) -> Mapping[str, str]:
         plain = getval(matrix)
         if plain is not self._seen[0]:
             self._seen = plain, self._look(plain)
@@ -78,9 +96,9 @@ class Self:
         raise DMMError(f"{self.name}.matrix: {why}")
 
 
-def find_self(machine: Machine, most_links: int = MOST_LINKS) -> Self | None:
-    """The machine's Self, or None. Raises DMMError for more than one."""
+def find_keeper(machine: Machine, matrix: VValue, most_links: int = MOST_LINKS) -> Keeper:
+    """What keeps a machine's matrix, which is `matrix` at first. Raises DMMError for more than one Self."""
     names = [name for name, kind in machine.neurons.items() if kind == "self"]
     if len(names) > 1:
         raise DMMError(f"the machine has {len(names)} neurons of kind 'self' ({', '.join(names)}); keep one")
-    return Self(machine, names[0], most_links) if names else None
+    return Self(machine, matrix, names[0], most_links) if names else Keeper(machine, matrix)
