@@ -163,7 +163,8 @@ def cycle(
     `ticks=None` runs len(string)·ticks_per_character + 20 ticks. `weights` replaces the machine's trainable matrix
     and may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories, and at ties of
     a max-norm `tie_order` says where its gradient goes (see `max_norm`). `start` are the outputs before tick 1 (zero
-    unless given), neuron → field → value; it may be traced, and be the outputs of an earlier run to go on with.
+    unless given), neuron → field → value; it may be traced, and be the outputs of an earlier run to go on with. Where
+    it holds the matrix of a Self, the machine's own and `weights` play no part; where it holds none, they begin.
     A machine with a neuron of kind `self` is rewritten by it (see `dmmlab.selves`); only neurons that a link touches
     are awake then, up to `most_links` links.
     Raises DMMError for a string without characters, fewer than one tick, or an unknown kind of gradient, and, naming
@@ -174,7 +175,7 @@ def cycle(
     matrix = (machine.weights if weights is None else weights) + machine.fixed
     ops = TreeOps(machine.dot_clip, string, ticks_per_character, tie_order)
     keeper = find_keeper(machine, matrix, most_links)
-    outputs = keeper.begin(VValue() if start is None else start + VValue())
+    outputs = keeper.begin(VValue(start))
     for tick in range(1, ticks + 1):
         before = outputs
         try:
@@ -189,9 +190,11 @@ def cycle(
         yield Tick(tick, inputs, outputs)
 
 
-def trace(machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10) -> list[Tick]:
+def trace(
+    machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10, **options: Any
+) -> list[Tick]:
     """Every neuron's inputs and outputs at every tick, as V-values; item 0 is tick 1. Arguments as for `cycle`."""
-    return list(cycle(machine, string, ticks, ticks_per_character))
+    return list(cycle(machine, string, ticks, ticks_per_character, **options))
 
 
 def answers(machine: Machine, string: str, ticks: int | None = None, **options: Any) -> np.ndarray:

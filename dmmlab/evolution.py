@@ -13,13 +13,16 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
+from numbers import Real
 
+import cloudpickle
 import numpy as np
 from scipy.stats import rankdata
 from threadpoolctl import ThreadpoolController
 
 from dmmlab.files import DMMError, whole
+from dmmlab.neurons import KINDS
 from dmmlab.objective import Objective
 from dmmlab.training import SGD, Adam, Array, Training, descend
 
@@ -34,8 +37,9 @@ def directions(links: int, seed: int, step: int, first: int, last: int) -> Array
     Every pair has its own generator: Philox (Salmon et al. 2011) with the seed and the step as key.
     """
     drawn = np.empty((last - first, links))
+    key = np.array([seed, step], dtype=np.uint64)
     for pair, row in zip(range(first, last), drawn, strict=True):
-        np.random.Generator(np.random.Philox(key=[seed, step], counter=[0, 0, 0, pair])).standard_normal(out=row)
+        np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, pair])).standard_normal(out=row)
     return drawn
 
 
@@ -71,7 +75,8 @@ def estimate_gradient(
     scale open; sigma is not divided by. The same seed and step give the same bits, whoever evaluates.
     Raises DMMError for a population that is odd or below 2, or a sigma that is not positive.
     """
-    pairs = check_population(population, sigma, seed)
+    population, sigma, seed = check_population(population, sigma, seed)
+    pairs, step = population // 2, whole("step", step, 0)
     size = math.ceil(pairs / (2 * math.ceil(pairs / (2 * MOST_PAIRS))))  # an even number of shares
     spans = [(first, min(first + size, pairs)) for first in range(0, pairs, size)]
     shares = [(weights, sigma, seed, step, *span) for span in spans]
@@ -105,10 +110,12 @@ def evolve(
     `estimate_gradient` says what population, sigma and ranks are. `weight_decay` adds that multiple of the weights to
     the estimate. With `workers` > 1 the population is shared among the processes of a local Dask cluster, with
     `scheduler` (an address like "tcp://host:8786") among those of any other, which must have this package. A worker
-    that is lost costs time: the result has the same bits for any number of them. The step's noise follows from the
-    optimizer's steps, so that going on with `optimizer` does not repeat it. The rest is as in `train`, errors too.
+    that is lost costs time: the result has the same bits for any number of them (a cluster of your own tries again as
+    often as its setting `allowed-failures` says). Dask starts processes, so a script that asks for workers must keep
+    what it does under `if __name__ == "__main__":`. The step's noise follows from the optimizer's steps, so that going
+    on with `optimizer` does not repeat it. The rest is as in `train`, errors too.
     """
-    check_population(population, sigma, seed)
+    population, sigma, seed = check_population(population, sigma, seed)
     if not (isinstance(weight_decay, (int, float)) and 0 <= weight_decay < np.inf):
         raise DMMError(f"weight_decay is {weight_decay!r}; it is a number of at least 0")
     identity = json.dumps(["evolution", population, sigma, weight_decay, bool(ranks), seed])
@@ -123,14 +130,15 @@ def evolve(
         return descend(objective, slope, identity, steps, *more)
 
 
-def check_population(population: int, sigma: float, seed: int) -> int:
-    """The number of pairs. Raises DMMError for a population that is no even number, or a sigma that is not positive."""
+def check_population(population: int, sigma: float, seed: int) -> tuple[int, float, int]:
+    """The same as plain numbers. Raises DMMError for odd populations, a sigma not positive, a seed of over 64 bits."""
     if whole("population", population, 2) % 2:
         raise DMMError(f"population is {population}; members come in mirrored pairs, so give an even number")
-    if isinstance(sigma, bool) or not (isinstance(sigma, (int, float)) and 0 < sigma < np.inf):
+    if isinstance(sigma, bool) or not (isinstance(sigma, Real) and 0 < sigma < np.inf):
         raise DMMError(f"sigma is {sigma!r}; it is a positive number")
-    whole("seed", seed, 0)
-    return population // 2
+    if whole("seed", seed, 0) >= 2**64:
+        raise DMMError(f"seed is {seed}; it is a whole number below 2**64")
+    return int(population), float(sigma), int(seed)
 
 
 # ---- who evaluates ----
@@ -160,14 +168,31 @@ def _evaluator(objective: Objective, workers: int, scheduler: str | None) -> Ite
             raise DMMError(f"scheduler {scheduler!r}: no answer ({error}); start one, or leave it out") from None
         try:
             # As the result of a task it is computed anew where it got lost, which data sent out once would not be.
-            there = client.submit(_same, objective, pure=False)
+            there = client.submit(_same, _pack(objective), pure=False)
             client.replicate([there])  # or all shares would go where it is
-            yield lambda shares: client.gather(client.map(losses_of_pairs, [there] * len(shares), shares, pure=False))
+            yield lambda shares: client.gather(client.map(_evaluate, [there] * len(shares), shares, pure=False))
         finally:
             client.close()
             if scheduler is None:
                 cluster.close()
 
 
-def _same(objective: Objective) -> Objective:
-    return objective
+def _pack(objective: Objective) -> bytes:
+    """An objective for workers, and the kinds that its machines use: some may be the user's own."""
+    names = {*objective.machine.neurons.values(), *objective.task.teacher.neurons.values()}
+    return cloudpickle.dumps(({name: KINDS[name] for name in names}, cloudpickle.dumps(objective)))
+
+
+@lru_cache(maxsize=4)
+def _unpack(packed: bytes) -> Objective:
+    kinds, objective = cloudpickle.loads(packed)
+    KINDS.update({name: kind for name, kind in kinds.items() if name not in KINDS})
+    return cloudpickle.loads(objective)
+
+
+def _evaluate(packed: bytes, share: Share) -> Array:
+    return losses_of_pairs(_unpack(packed), share)
+
+
+def _same(packed: bytes) -> bytes:
+    return packed

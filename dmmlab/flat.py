@@ -33,8 +33,8 @@ class Flat:
     `Flat(machine, strings, ticks, ticks_per_character)`: ticks (None: characters × speed + 20) and speeds are one
     number or one a string. `answers(w)` gives left and right at every tick; strings with fewer ticks than the longest
     run on to its end. `dtype` is np.float64 or np.float32. `tie_order` says where the gradient of a max-norm goes at
-    ties (see `max_norm`). A run that would take more than `memory` MB is gone through in windows (see
-    `dmmlab.windows`). Raises DMMError for what cannot be run.
+    ties (see `max_norm`). A run that would take more than `memory` MB, for each 8 to 128 weight vectors, is gone
+    through in windows (see `dmmlab.windows`). Raises DMMError for what cannot be run.
     """
 
     def __init__(

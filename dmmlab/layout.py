@@ -94,9 +94,7 @@ class Layout:
 
 def lay_out(machine: Machine) -> Layout:
     """Compile a machine's structure. Raises DMMError for kinds of trees, and for not exactly one output neuron."""
-    for name, kind in machine.neurons.items():
-        if find_kind(kind).trees:
-            raise DMMError(f"neuron {name!r} ({kind}) computes with trees, arrays cannot; use dmm.trace or dmm.answers")
+    refuse_trees(machine)
     soft = [(i, link) for i, link in enumerate(machine.links) if _carries(machine, link)]
     fixed = [(link, weight) for link, weight in machine.fixed_links.items() if _carries(machine, link)]
     loops = _memories(machine, fixed)
@@ -113,6 +111,13 @@ def lay_out(machine: Machine) -> Layout:
         part.connect(soft, fixed, len(machine.links))
     alphabet = frozenset("".join(group.kind.characters for block in blocks for group in block.groups))
     return Layout(blocks, parts, alphabet)
+
+
+def refuse_trees(machine: Machine) -> None:
+    """Raises DMMError for a machine that computes with trees of any depth, which only the interpreter does."""
+    for name, kind in machine.neurons.items():
+        if find_kind(kind).trees:
+            raise DMMError(f"neuron {name!r} ({kind}) computes with trees; use dmm.cycle, dmm.trace or dmm.answers")
 
 
 def _carries(machine: Machine, link: Link) -> bool:

@@ -359,6 +359,9 @@ def recurrent(
     recurrent run with `id` (v0-1/rec-with-id-4-instead-of-5) had four copies of five kinds, "id" the last of them.
     """
     copies, kinds = whole("copies", copies), _inner_kinds(kinds)
+    for kind in kinds.values():
+        if not {*(kind.inputs or ()), *(kind.outputs or ())} <= {*FIELDS}:
+            raise DMMError(f"kind {kind.name!r} has other fields than {', '.join(FIELDS)}; leave it out")
     inner = {f"{kind}-{copy}": kind for copy in range(1, copies + 1) for kind in kinds}
     fields = [(name, each) for name in inner for each in FIELDS]
     to = [("output", "dict-1"), ("output", "dict-2"), *fields]

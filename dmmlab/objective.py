@@ -107,7 +107,7 @@ class Objective:
             gradient += 2.0 * self.l2 * numpy.asarray(weights)
         if self.rows and self._row_sizes:
             excess = _row_sums(numpy.asarray(weights), self._row_sizes) - 1.0
-            gradient += numpy.repeat(2.0 * self.rows * excess, self._row_sizes, axis=-1)
+            gradient += 2.0 * self.rows * _row_spread(excess, self._row_sizes)
         return self._mean_square(errors), gradient
 
     def identity(self) -> str:
@@ -116,7 +116,8 @@ class Objective:
         content = {
             "machine": _plain(self.machine),
             "task": [task.strings, task.ticks, task.ticks_per_character, _plain(task.teacher)],
-            "loss": [self.l1, self.l2, self.rows, self.memory_gradient, self.flat.dtype.__name__, self.tie_order],
+            "loss": [self.l1, self.l2, self.rows, self.memory_gradient, np.dtype(self.flat.dtype).name, self.tie_order],
+            "windows": self.flat.stock.cut_up(1),
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -127,7 +128,13 @@ def _row_sums(weights: Array, sizes: list[int]) -> Array:
     return numpy.add.reduceat(weights, numpy.cumsum([0, *sizes[:-1]]), axis=-1)
 
 
-defvjp(_row_sums, lambda ans, weights, sizes: lambda g: np.repeat(g, sizes, axis=-1), argnums=(0,))
+@primitive
+def _row_spread(sums: Array, sizes: list[int]) -> Array:
+    return numpy.repeat(sums, sizes, axis=-1)
+
+
+defvjp(_row_sums, lambda ans, weights, sizes: lambda g: _row_spread(g, sizes), argnums=(0,))
+defvjp(_row_spread, lambda ans, sums, sizes: lambda g: _row_sums(g, sizes), argnums=(0,))
 
 
 def _plain(machine: Machine) -> list:

@@ -199,6 +199,8 @@ class Plan:
             if self.gradient is None and not matrix[:, to, : own.start].size:
                 self.program.do(np.copyto, rows[part][:, there], 0.0)
         ends = self.ends.within(self._rows(block), block.columns)
+        if self.gradient is None and ends.rows[0].shape[1] > block.joined[0]:  # no number comes with these characters
+            self.program.do(np.copyto, ends.rows[0][:, block.joined[0] :, -1], 0.0)
         if block.recurrent:
             self._write_ticks(block, ends)
         else:

@@ -27,14 +27,17 @@ def holding(constants: Mapping[str, Mapping]) -> VValue:
 
 def links(weights: Mapping[str, float]) -> VValue:
     """A matrix from lines "to.field <- from.field" with their weights: what an update adds."""
-    return from_leaves((Link.parse(*line.split(" <- ")), weight) for line, weight in weights.items())
+    return from_leaves((Link.parse(*line.partition(" <- ")[::2]), weight) for line, weight in weights.items())
 
 
 def wave(columns: Sequence[int] = (2, 3, 4)) -> Program:
     """A wave in the matrix: the one 1 in the row of Self's delta moves to the next of these columns at every tick.
 
     Neuron accum-c holds the update that takes the 1 from its own column c to the next (arXiv:1706.00648, B.2).
+    Raises DMMError for less than two columns.
     """
+    if len({*columns}) < max(2, len(columns)):
+        raise DMMError(f"columns are {columns!r}; a wave needs at least two different ones")
     names = [f"accum-{column}" for column in columns]
     row = {name: f"self.delta <- {name}.dict" for name in names}
     turns = zip(names, names[1:] + names[:1], strict=True)
@@ -85,7 +88,7 @@ def word_counter() -> Program:
 
 
 def duplicates() -> Program:
-    """The list, as a tree, of all characters that came a second time, the last one first.
+    """The list, as a tree, of all characters that came a second time, the last one first; one level deeper for each.
 
     How often a character came before it comes now is an inner product; when that is 1, the character is let through.
     """
@@ -115,9 +118,12 @@ def automaton(transitions: Sequence[Mapping[str, int]]) -> Program:
     """A finite automaton whose state is where the links of its gates begin: a character rewrites them.
 
     `transitions[state][character]` is the next state; where a character is missing the state stays. The machine answers
-    with the number of the state, 0 at first; to its right it answers 1, which keeps the source of numbers awake.
-    Raises DMMError for a next state that does not exist.
+    with the number of the state, 0 at first; to its right it answers 1, which keeps the source of numbers awake. A
+    rewiring takes two ticks to be felt, so give a character at least that long. Raises DMMError for a next state that
+    does not exist, and for what is no single visible character.
     """
+    for letter in {letter for row in transitions for letter in row if len(letter) != 1 or letter.isspace()}:
+        raise DMMError(f"{letter!r} is no single visible character; an automaton reads one at a time")
     letters = sorted({letter for row in transitions for letter in row})
 
     def wires(state: int) -> dict[str, float]:
@@ -137,7 +143,8 @@ def automaton(transitions: Sequence[Mapping[str, int]]) -> Program:
     machine = write_program("\n".join([*lines, "output.dict-2 <- const_1.const_1"]))
     for name in updates:
         machine = machine.with_neuron(name, "accum").link(f"{name}.dict-1", f"{name}.dict", 1.0, fixed=True)
-    return Program(machine.with_weights(machine.weights + links(wires(0))), holding(updates))
+    first = links(wires(0)) if transitions else VValue()
+    return Program(machine.with_weights(machine.weights + first), holding(updates))
 
 
 PROGRAMS = {

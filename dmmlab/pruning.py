@@ -17,6 +17,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from dmmlab.files import DMMError
+from dmmlab.layout import refuse_trees
 from dmmlab.machines import SOURCES, Link, Machine
 from dmmlab.neurons import NUMBER, find_kind
 from dmmlab.objective import Objective
@@ -56,7 +57,7 @@ class _Support:
     def relu(self, a: frozenset, bound: float = 0.0) -> frozenset:
         return a
 
-    clip = relu
+    clip = step = relu
 
     def constant(self, tree: Mapping[str, float]) -> frozenset:
         return frozenset(NUM if key == NUM else CHAR for key in tree)
@@ -67,6 +68,7 @@ class _Support:
 
 def supports(machine: Machine, links: Iterable[Link]) -> tuple[Ends, Ends]:
     """What every input field and every output field may carry if only these links (and the fixed ones) are there."""
+    refuse_trees(machine)
     inputs: Ends = {}
     outputs: Ends = {}
     links, ops, before = [*links, *machine.fixed_links], _Support(), None

@@ -22,7 +22,8 @@ COLOURS = LinearSegmentedColormap.from_list("weights", [NEGATIVE, "white", POSIT
 
 def matrices(ticks: Sequence[Tick], name: str = "self") -> dict[int, VValue]:
     """The matrix that the neuron `name` emitted at every tick, tick → matrix. Raises DMMError where it emitted none."""
-    found = {tick.tick: tick.outputs[name]["matrix"] for tick in ticks if name in tick.outputs}
+    emitted = {tick.tick: tick.outputs[name] for tick in ticks if name in tick.outputs}
+    found = {tick: fields["matrix"] for tick, fields in emitted.items() if "matrix" in fields}
     if len(found) < len(ticks) or not ticks:
         raise DMMError(f"neuron {name!r} emitted no matrix at some tick; name the machine's Self")
     return found
@@ -31,8 +32,11 @@ def matrices(ticks: Sequence[Tick], name: str = "self") -> dict[int, VValue]:
 def plot_matrix(history: Mapping[int, VValue], columns: int = 2) -> Figure:
     """The links that change, over ticks, as a heat map: blue for positive weights, vermilion for negative ones.
 
-    `history` maps ticks to matrices, as `matrices` gives them. Raises DMMError where no link ever changes.
+    `history` maps ticks to matrices, as `matrices` gives them. Raises DMMError where no link ever changes, and for
+    ticks that do not follow one another.
     """
+    if [*history] != [*range(min(history, default=1), max(history, default=0) + 1)]:
+        raise DMMError("these ticks do not follow one another; give all between the first and the last")
     weights = {tick: dict(matrix.leaves()) for tick, matrix in history.items()}
     links = dict.fromkeys(path for each in weights.values() for path in each)
     table = np.array([[each.get(path, 0.0) for each in weights.values()] for path in links])
@@ -53,21 +57,22 @@ def plot_matrix(history: Mapping[int, VValue], columns: int = 2) -> Figure:
     return figure
 
 
-def draw_changes(history: Mapping[int, VValue], ticks: Sequence[int]) -> Figure:
-    """The circuit at some ticks, side by side: every neuron keeps its place on a circle.
+def draw_changes(history: Mapping[int, VValue], ticks: Sequence[int], height: float = 2.1) -> Figure:
+    """The circuit at some ticks, three in a row of `height` inches: every neuron keeps its place on a circle.
 
     Links are blue for positive weights and vermilion for negative ones; those that were not there in the picture
-    before are thick, and those that were are left as grey dashes. Raises DMMError for a tick that is not in `history`.
+    before are thick, and those that were are left as grey dots. Raises DMMError for a tick that is not in `history`.
     """
     if missing := [tick for tick in ticks if tick not in history] or ([] if ticks else ["none"]):
-        raise DMMError(f"tick {missing[0]} is not among those of this run, {min(history)} to {max(history)}")
+        there = f"{min(history)} to {max(history)}" if history else "none"
+        raise DMMError(f"tick {missing[0]} is not among those of this run, {there}")
     names = dict.fromkeys(name for tick in ticks for path, _ in history[tick].leaves() for name in (path[2], path[0]))
     angles = np.linspace(0.5, -1.5, len(names), endpoint=False) * np.pi
     spots = np.array([1.3 * np.cos(angles), np.sin(angles)]).T * np.where(np.arange(len(names)) % 2, 0.68, 1.0)[:, None]
     places = dict(zip(names, spots, strict=True))  # every other one further in, so that names do not touch
     with context(STYLE):
         rows = -(-len(ticks) // 3)
-        figure, whole = new_figure(2, 2.1 * rows)
+        figure, whole = new_figure(2, height * rows)
         whole.remove()
         before: dict[tuple, float] | None = None
         for number, tick in enumerate(ticks, start=1):

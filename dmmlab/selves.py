@@ -5,6 +5,8 @@ A neuron of kind `self` holds the machine's matrix by a link of weight 1 from it
 both neurons among its indices. Names are unique here, so depth 4 is enough: the kind of a neuron stands in the
 machine's table, and that of one born on the fly in its name, up to the first hyphen. A matrix can name registered kinds
 only.
+
+A neuron that no link touches sleeps: it emits nothing, and so a link that would wake it has no derivative.
 """
 
 from __future__ import annotations
@@ -52,10 +54,10 @@ class Self(Keeper):
     def __init__(self, machine: Machine, first: VValue, name: str, most_links: int = MOST_LINKS) -> None:
         super().__init__(machine, first)
         self.name, self.most_links = name, most_links
-        self._seen: tuple[VValue | None, dict[str, str]] = (None, {})
+        self._seen: tuple[object, dict[str, str]] = (None, {})
 
     def begin(self, start: VValue) -> VValue:
-        if self.name in start and "matrix" in start[self.name]:
+        if len(getval(self.matrix(start))):
             return start
         return start + assemble((self.name,), assemble(("matrix",), self.first))
 
@@ -64,15 +66,16 @@ class Self(Keeper):
 
     def awake(self, matrix: VValue) -> Mapping[str, str]:
         plain = getval(matrix)
-        if plain is not self._seen[0]:
-            self._seen = plain, self._look(plain)
+        if plain._tree is not self._seen[0]:
+            self._seen = plain._tree, self._look(plain)
         return self._seen[1]
 
     def _look(self, matrix: VValue) -> dict[str, str]:
         kinds: dict[str, str] = {}
         for count, (path, weight) in enumerate(matrix.leaves(), start=1):
             if len(path) != 4 or ":number" in path:
-                self._refuse(f"{' / '.join(path)} has depth {len(path)}; a matrix has 4")
+                depth = len(path) - (path[-1] == ":number")
+                self._refuse(f"{' / '.join(path)} has depth {depth}; a matrix has 4")
             if not abs(weight) <= sys.float_info.max:
                 self._refuse(f"{path[0]}.{path[1]} <- {path[2]}.{path[3]} has weight {weight}, which is not finite")
             if count > self.most_links:
@@ -87,6 +90,8 @@ class Self(Keeper):
 
     def _kind_of(self, name: str) -> str:
         kind = self.machine.neurons.get(name) or kind_by_name(name)
+        if kind == "self" and name != self.name:
+            self._refuse(f"neuron {name!r}: a machine has one Self, and this is {self.name!r}")
         try:
             return find_kind(kind).name
         except DMMError as error:

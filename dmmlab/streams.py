@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from autograd.tracer import getval
 
 from dmmlab.neurons import NUMBER, STREAM, Ops, kind
-from dmmlab.vvalues import VValue, assemble, mask, max_norm, number, scale
+from dmmlab.vvalues import VValue, assemble, mask, number, scale
 
 
 @kind("sum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM})
@@ -47,13 +47,16 @@ def _leaky(x: Mapping[str, VValue], ops: Ops) -> Mapping:
 @kind("squeeze", {"dict": STREAM}, {"dict": STREAM}, trees=True)
 def _squeeze(x: Mapping[str, VValue], ops: Ops) -> Mapping:
     """The stream, divided by its max-norm where that is above one."""
-    size = max_norm(x["dict"])
+    size = ops.max_norm(x["dict"])
     return {"dict": scale(1.0 / size, x["dict"]) if getval(size) > 1.0 else x["dict"]}
 
 
 @kind("cons", {"new": STREAM, "rest": STREAM}, {"list": STREAM}, trees=True)
 def _cons(x: Mapping[str, VValue], ops: Ops) -> Mapping:
-    """The list {"this": new, "rest": rest}; where nothing new arrives, the rest as it is."""
+    """The list {"this": new, "rest": rest}; where nothing new arrives, the rest as it is.
+
+    A list is as deep as it is long, and Python's own stack ends at some hundreds of levels.
+    """
     new, rest = x["new"], x["rest"]
     return {"list": assemble(("this", "rest"), new, rest) if len(getval(new)) else rest}
 

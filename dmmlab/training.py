@@ -200,7 +200,8 @@ class _State:
             weights, kept = np.array(content["weights"], dtype=float), content["optimizer"]
             names = () if other else self.optimizer.moments
             moments = {name: np.array(kept[name], dtype=float) for name in names}
-            if any(len(row) != len(COLUMNS) for row in rows) or kept["steps"] != self.earlier + len(rows):
+            counted = other or kept["steps"] == self.earlier + len(rows)
+            if any(len(row) != len(COLUMNS) for row in rows) or not counted:
                 raise ValueError("its history is damaged")
             if not other and any(x.shape != self.weights.shape for x in (weights, *moments.values())):
                 raise ValueError("weights or moments are of another length")

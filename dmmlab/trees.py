@@ -28,7 +28,8 @@ Path = tuple[str, ...]
 class Layered(Mapping):
     """A large mapping under a small patch (None: the key is gone): sums of large and small take time for the small.
 
-    A patch is folded into a new base when it has grown to the square root of it.
+    A patch is folded into a new base when it has grown to the square root of it. The order of keys is that of the
+    larger one, whichever came first in the sum.
     """
 
     __slots__ = ("base", "patch", "size")
@@ -155,7 +156,7 @@ def mask(a: Tree, b: Tree) -> Tree:
     if type(b) is not float:
         common = (key for key in a if key != NUMBER and key in b)
         below = {key: leaf for key in common if (leaf := mask(a[key], b[key]))}
-    return add(scale(a.get(NUMBER, 0.0), b), collapse(below))
+    return add(scale(a[NUMBER], b) if NUMBER in a else 0.0, collapse(below))
 
 
 def common(a: Tree, b: Tree) -> Tree:

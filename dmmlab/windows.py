@@ -3,11 +3,13 @@
 The forward pass keeps the state at every cut, and, as far as memory allows, what the gradient will need of a window;
 the gradient comes back window by window and runs those again of which only the state was kept. This is checkpointing
 with one level (Griewank & Walther 2000): memory hardly grows with the run, time by less than one more forward pass.
+What is the same for all weights, the input above all, is kept for all ticks, in some hundred bytes each.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
@@ -30,21 +32,27 @@ class Stock:
 
     def __init__(self, compiled: Compiled, blocks: list[Block], memory: float) -> None:
         self.compiled, self.blocks, self.memory = compiled, blocks, memory
+        streams, numbers = (len(part.rows) + len(part.columns) for part in compiled.parts)
+        self.places = compiled.shape[0] * (streams * (compiled.shape[1] + 1) + numbers)
+        self.looped = sum(len(block.groups) for block in blocks if block.recurrent)
         self._spare: list[Plan] = []
 
     def __getstate__(self) -> dict:
         # The instructions of a plan are bound to its arrays; a copy would have both, but no longer together.
         return vars(self) | {"_spare": []}
 
+    def at_a_tick(self, members: int) -> int:
+        """The bytes that a plan of so many members takes for a tick, as far as one can tell before it is made."""
+        return PLACE * members * self.places + LOOPED * self.looped
+
     def cut_up(self, members: int) -> list[tuple[int, int]]:
         """The windows of a run of so many members: first tick (from 0) and the one after the last."""
-        strings, keys, ticks = self.compiled.shape
-        streams, numbers = (len(part.rows) + len(part.columns) for part in self.compiled.parts)
-        looped = sum(len(block.groups) for block in self.blocks if block.recurrent)
-        self.at_a_tick = PLACE * members * strings * (streams * (keys + 1) + numbers) + LOOPED * looped
-        fitting = int(1e6 * self.memory / self.at_a_tick)
-        if fitting < ticks or looped:  # a third each for a plan, for that of a shorter last window, for what is kept
-            fitting = min(max(fitting // 3, 1), LONGEST if looped else ticks)
+        ticks = self.compiled.shape[2]
+        fitting = int(min(1e6 * self.memory / max(self.at_a_tick(members), 1), 3 * ticks))
+        if (
+            fitting < ticks or self.looped
+        ):  # a third each for a plan, for that of a shorter last window, for what is kept
+            fitting = min(max(fitting // 3, 1), LONGEST if self.looped else ticks)
         length = math.ceil(ticks / math.ceil(ticks / fitting))
         return [(start, min(start + length, ticks)) for start in range(0, ticks, length)]
 
@@ -66,10 +74,13 @@ class Lease:
 
     def __init__(self, stock: Stock, *need: object) -> None:  # members, gradient, ticks
         self.stock, self.window = stock, -1
-        fitting = [plan for plan in stock._spare if (plan.members, plan.gradient, plan.ticks) == need]
-        if fitting:
-            stock._spare.remove(fitting[0])
-        self.plan = fitting[0] if fitting else Plan(stock.compiled, stock.blocks, *need)
+        for plan in tuple(stock._spare):
+            if (plan.members, plan.gradient, plan.ticks) == need:
+                with suppress(ValueError):  # another thread was faster
+                    stock._spare.remove(plan)
+                    self.plan = plan
+                    return
+        self.plan = Plan(stock.compiled, stock.blocks, *need)
 
     def __del__(self) -> None:
         if hasattr(self, "plan"):
@@ -86,7 +97,7 @@ class Run:
         self.leases: dict[int, Lease] = {}
         self.aside: dict[int, int] = {}  # of which windows the arrays were put aside, and where
         longest = self.windows[0][1]
-        self.free = 0.9e6 * stock.memory - 2 * longest * stock.at_a_tick  # bytes for that
+        self.free = 0.9e6 * stock.memory - 2 * longest * stock.at_a_tick(len(weights))  # bytes for that
 
     def go(self, window: int) -> Plan:
         """The plan of a window, run there unless that is what its arrays hold. The one before must have been run."""
@@ -107,6 +118,8 @@ class Run:
 
     def _keep(self, window: int, plan: Plan) -> None:
         self.states.append(plan.state())
+        if not self.gradient:
+            self.states[window] = None  # nobody comes back here
         size = sum(piece.nbytes for piece in plan.program.pieces)
         if self.gradient and size <= self.free:
             self.aside[window] = len(self.aside)

@@ -12,6 +12,7 @@ from dmmlab.evolution import MOST_PAIRS, _evaluator, directions, estimate_gradie
 from dmmlab.files import DMMError
 from dmmlab.julia import initialize
 from dmmlab.machines import feedforward, write_program
+from dmmlab.neurons import NUMBER, kind
 from dmmlab.objective import Objective
 from dmmlab.tasks import Task
 from dmmlab.training import SGD, Adam, train
@@ -98,6 +99,15 @@ def test_weight_decay_pulls_to_zero_where_the_loss_does_not_care():
     assert 0 < decayed.machine.vector()[0] < 0.4
 
 
+def test_numbers_of_numpy_are_numbers():
+    objective = small_objective()
+    plain = evolve(objective, 2, 20, 0.1, seed=3, progress=False).machine.vector()
+    given = np.int64(2), np.int64(20), np.float64(0.1)
+    assert evolve(objective, *given, seed=np.uint64(3), progress=False).machine.vector().tobytes() == plain.tobytes()
+    far, further = (directions(3, 2**63 + i, 0, 0, 1) for i in (0, 1))
+    assert (far != further).all()
+
+
 def test_the_same_seed_gives_the_same_bytes_another_seed_others():
     objective = small_objective()
     one, two, other = (evolve(objective, 3, 20, seed=seed, progress=False).machine.vector() for seed in (1, 1, 2))
@@ -136,6 +146,7 @@ def test_going_on_with_the_optimizer_goes_on_with_the_noise():
         ({"sigma": 0}, "sigma is 0"),
         ({"sigma": float("inf")}, "sigma is inf"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**64}, "below 2**64"),
         ({"workers": 0}, "workers is 0"),
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"learning_rate": 0}, "learning_rate is 0"),
@@ -172,6 +183,20 @@ def test_workers_change_no_bit_even_where_one_is_killed(monkeypatch, kill):
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in dead)
     assert shared.machine.vector().tobytes() == alone.machine.vector().tobytes()
     assert (shared.history == alone.history).all()
+
+
+@kind("third", {"x": NUMBER}, {"x": NUMBER})
+def third(x, ops):
+    return {"x": ops.difference(x["x"], ops.clip(x["x"], 0.3))}
+
+
+@dask_warnings
+def test_workers_are_told_of_kinds_of_ones_own():
+    machine = write_program("norm.dict <- 0.9 input.char\nthird.x <- 0.8 norm.norm\noutput.dict-1 <- 0.7 third.x")
+    objective, options = Objective(machine, Task(["ab"])), {"population": 8, "progress": False}
+    shared = evolve(objective, 2, workers=2, **options)
+    assert shared.machine.vector().tobytes() == evolve(objective, 2, **options).machine.vector().tobytes()
+    assert shared.history.data_loss[1] != shared.history.data_loss[0]
 
 
 @dask_warnings

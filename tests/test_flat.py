@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dmmlab.engine import answers
 from dmmlab.files import DMMError
 from dmmlab.flat import LEAST_MEMBERS, Flat, run
-from dmmlab.machines import Machine, feedforward, handcrafted_detector, recurrent
-from dmmlab.neurons import KINDS, NUMBER, STREAM, kind
+from dmmlab.machines import Machine, feedforward, handcrafted_detector, recurrent, write_program
+from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, kind
 from dmmlab.vvalues import VValue
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
@@ -164,6 +164,20 @@ def test_a_hard_compare_has_no_derivative():
     into = [link.to_neuron.startswith("hard_compare") for link in machine.links]
     assert not got[into].any()
     assert got[~np.array(into)].any()
+
+
+def test_values_alone_are_those_that_come_with_a_gradient_for_fields_of_characters_too():
+    @kind("letters", {"x": CHARS}, {"norm": NUMBER})
+    def letters(x, ops):
+        return {"norm": ops.max_norm(x["x"])}
+
+    try:
+        program = "accum.dict-2 <- input.char\naccum.dict-2 <- 5 const_1.const_1\nletters.x <- accum.dict\n"
+        machine = write_program(program + "output.dict-1 <- letters.norm")
+        flat = Flat(machine, "ab", 12, 2)
+        onp.testing.assert_array_equal(flat.answers(machine.vector()), flat.vjp(machine.vector())[0])
+    finally:
+        del KINDS["letters"]
 
 
 def test_at_a_tie_of_the_norm_the_gradient_is_the_mean_of_both_sides():

@@ -13,7 +13,7 @@ from dmmlab.exactness import largest_errors
 from dmmlab.flat import Flat
 from dmmlab.julia import initialize
 from dmmlab.machines import Link, feedforward, handcrafted_detector, recurrent, write_program
-from dmmlab.neurons import NUMBER, find_kind
+from dmmlab.neurons import KINDS, NUMBER, find_kind
 from dmmlab.objective import Objective
 from dmmlab.pruning import CHAR, NUM, SOLVED, costs, cut, living, press, rewire, solve, supports, without
 from dmmlab.tasks import Task
@@ -425,3 +425,12 @@ def test_links_to_keep_are_never_rewired(kept):
     shorter = rewire(detour("const through a compare"), FED, feedforward(), keep={kept})
     assert kept in named(shorter)
     assert Objective(shorter, FED).data_loss(shorter.vector()) < SOLVED
+
+
+def test_every_kind_of_flat_streams_can_be_read_and_pruned():
+    for name, each in KINDS.items():
+        if each.inputs and each.outputs and not each.trees:
+            fields = dict.fromkeys(each.inputs, "const_1.const_1")
+            lines = [f"{name}.{field} <- {source}" for field, source in fields.items()]
+            machine = write_program("\n".join([*lines, f"output.dict-1 <- {name}.{next(iter(each.outputs))}"]))
+            assert len(living(machine).links) <= len(machine.links)

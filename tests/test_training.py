@@ -314,6 +314,13 @@ def test_settings_of_a_training_are_checked():
     assert faster.learning_rate == 0.5 and faster.steps == 2
 
 
+def test_a_checkpoint_of_another_length_of_optimizer_is_of_another_training(tmp_path):
+    begun = train(small_objective(), 2, progress=False)
+    train(small_objective(), 2, optimizer=begun.optimizer, checkpoint=tmp_path / "run.json", progress=False)
+    with refused("another training", start=tmp_path / "run.json"):
+        train(small_objective(), 5, checkpoint=tmp_path / "run.json", progress=False)
+
+
 def change(path, **entries):
     path.write_text(json.dumps(json.loads(path.read_text()) | entries))
 

@@ -84,6 +84,11 @@ def test_what_fits_is_put_aside_and_not_run_again():
     assert len(run.states) == len(run.windows) > len(run.aside) + 1
 
 
+def test_memory_may_be_without_end():
+    flat = Flat(random_weights(recurrent(1), 3), "ab.", 3 * LONGEST, memory=float("inf"))
+    assert len(flat.stock.cut_up(1)) == 3  # loops are cut up all the same
+
+
 def test_memory_is_a_positive_number():
     for memory in (0, -1, True, "100", float("nan")):
         with refused("memory is", "MB"):
