@@ -26,7 +26,7 @@ from dmmlab.neurons import KINDS
 from dmmlab.objective import Objective
 from dmmlab.training import SGD, Adam, Array, Training, descend
 
-MOST_PAIRS = 64  # evaluated in one go, by one worker
+MOST_PAIRS = 128  # evaluated in one go, by one worker: a share takes Dask some milliseconds, however small
 Share = tuple[Array, float, int, int, int, int]  # weights, sigma, seed, step, first pair, the one after the last
 Evaluate = Callable[[list[Share]], list[Array]]  # losses (2, pairs) of each share
 

@@ -169,7 +169,7 @@ def workers_now():
 @dask_warnings
 @pytest.mark.parametrize("kill", [False, True], ids=["two live", "one is killed"])
 def test_workers_change_no_bit_even_where_one_is_killed(monkeypatch, kill):
-    objective, options = small_objective(l1=0.01), {"population": 8 * MOST_PAIRS, "seed": 9, "progress": False}
+    objective, options = small_objective(l1=0.01), {"population": 4 * MOST_PAIRS, "seed": 9, "progress": False}
     alone, dead = evolve(objective, 30, **options), []
 
     def estimate(*args, step, **more):
