@@ -8,27 +8,22 @@ each draws its direction from a generator of its own: so it does not matter who 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from numbers import Real
 
-import cloudpickle
 import numpy as np
 from scipy.stats import rankdata
 from threadpoolctl import ThreadpoolController
 
 from dmmlab.files import DMMError, whole
-from dmmlab.neurons import KINDS
 from dmmlab.objective import Objective
 from dmmlab.training import SGD, Adam, Array, Training, descend
+from dmmlab.workers import Evaluate, evaluator
 
 MOST_PAIRS = 128  # evaluated in one go, by one worker: a share takes Dask some milliseconds, however small
 Share = tuple[Array, float, int, int, int, int]  # weights, sigma, seed, step, first pair, the one after the last
-Evaluate = Callable[[list[Share]], list[Array]]  # losses (2, pairs) of each share
 
 
 def directions(links: int, seed: int, step: int, first: int, last: int) -> Array:
@@ -80,7 +75,7 @@ def estimate_gradient(
     size = math.ceil(pairs / (2 * math.ceil(pairs / (2 * MOST_PAIRS))))  # an even number of shares
     spans = [(first, min(first + size, pairs)) for first in range(0, pairs, size)]
     shares = [(weights, sigma, seed, step, *span) for span in spans]
-    losses = (evaluate or _here(objective))(shares)
+    losses = evaluate(shares) if evaluate else [losses_of_pairs(objective, share) for share in shares]
     merits = np.concatenate(losses, axis=1)
     if ranks:
         merits = np.where(np.isnan(merits), np.inf, merits)
@@ -108,18 +103,18 @@ def evolve(
     """Train a machine's weights by an evolution strategy; `train` with a gradient that costs `population` values.
 
     `estimate_gradient` says what population, sigma and ranks are. `weight_decay` adds that multiple of the weights to
-    the estimate. With `workers` > 1 the population is shared among the processes of a local Dask cluster, with
-    `scheduler` (an address like "tcp://host:8786") among those of any other, which must have this package. A worker
-    that is lost costs time: the result has the same bits for any number of them (a cluster of your own tries again as
-    often as its setting `allowed-failures` says). Dask starts processes, so a script that asks for workers must keep
-    what it does under `if __name__ == "__main__":`. The step's noise follows from the optimizer's steps, so that going
-    on with `optimizer` does not repeat it. The rest is as in `train`, errors too.
+    the estimate. With `workers` > 1 the population is shared among so many processes of this computer; with a
+    `scheduler` among those of a Dask cluster, which must have this package: an address like "tcp://host:8786", or
+    "local" for a cluster of so many workers here. A worker that is lost costs time: the result has the same bits for
+    any number of them (a cluster of your own tries again as often as its setting `allowed-failures` says). A script
+    that asks for workers must keep what it does under `if __name__ == "__main__":`. The step's noise follows from the
+    optimizer's steps, so that going on with `optimizer` does not repeat it. The rest is as in `train`, errors too.
     """
     population, sigma, seed = check_population(population, sigma, seed)
     if not (isinstance(weight_decay, (int, float)) and 0 <= weight_decay < np.inf):
         raise DMMError(f"weight_decay is {weight_decay!r}; it is a number of at least 0")
     identity = json.dumps(["evolution", population, sigma, weight_decay, bool(ranks), seed])
-    with _evaluator(objective, whole("workers", workers), scheduler) as evaluate:
+    with evaluator(losses_of_pairs, objective, whole("workers", workers), scheduler) as evaluate:
 
         def slope(weights: Array, step: int) -> tuple[float, Array]:
             options = {"ranks": ranks, "seed": seed, "step": step, "evaluate": evaluate}
@@ -139,60 +134,3 @@ def check_population(population: int, sigma: float, seed: int) -> tuple[int, flo
     if whole("seed", seed, 0) >= 2**64:
         raise DMMError(f"seed is {seed}; it is a whole number below 2**64")
     return int(population), float(sigma), int(seed)
-
-
-# ---- who evaluates ----
-
-
-def _here(objective: Objective) -> Evaluate:
-    return lambda shares: [losses_of_pairs(objective, share) for share in shares]
-
-
-@contextmanager
-def _evaluator(objective: Objective, workers: int, scheduler: str | None) -> Iterator[Evaluate]:
-    """Evaluates shares of a population in this process or, with more workers or a scheduler, by Dask."""
-    if workers == 1 and scheduler is None:
-        yield _here(objective)
-        return
-    import dask
-    from distributed import Client, LocalCluster
-
-    # A share is given to another worker however often one is lost; only its owner knows that it is not to blame.
-    patience = {"distributed.scheduler.allowed-failures": 1_000_000}
-    quiet = {"processes": True, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-    with dask.config.set(patience):
-        try:
-            cluster = scheduler or LocalCluster(n_workers=workers, threads_per_worker=1, **quiet)
-            client = Client(cluster, set_as_default=False, timeout=10)
-        except (OSError, ValueError) as error:
-            raise DMMError(f"scheduler {scheduler!r}: no answer ({error}); start one, or leave it out") from None
-        try:
-            # As the result of a task it is computed anew where it got lost, which data sent out once would not be.
-            there = client.submit(_same, _pack(objective), pure=False)
-            client.replicate([there])  # or all shares would go where it is
-            yield lambda shares: client.gather(client.map(_evaluate, [there] * len(shares), shares, pure=False))
-        finally:
-            client.close()
-            if scheduler is None:
-                cluster.close()
-
-
-def _pack(objective: Objective) -> bytes:
-    """An objective for workers, and the kinds that its machines use: some may be the user's own."""
-    names = {*objective.machine.neurons.values(), *objective.task.teacher.neurons.values()}
-    return cloudpickle.dumps(({name: KINDS[name] for name in names}, cloudpickle.dumps(objective)))
-
-
-@lru_cache(maxsize=4)
-def _unpack(packed: bytes) -> Objective:
-    kinds, objective = cloudpickle.loads(packed)
-    KINDS.update({name: kind for name, kind in kinds.items() if name not in KINDS})
-    return cloudpickle.loads(objective)
-
-
-def _evaluate(packed: bytes, share: Share) -> Array:
-    return losses_of_pairs(_unpack(packed), share)
-
-
-def _same(packed: bytes) -> bytes:
-    return packed

@@ -179,15 +179,16 @@ def population_rows(objective):
 
 
 def shared_rows(name, objective, population):
-    """A population evaluated here and by two workers of Dask; not by turns, for Dask's scheduler lives here too."""
+    """A population evaluated here, by two processes and by two of Dask; not by turns: its scheduler lives here too."""
     pairs = population // 2
     size = min(dmm.evolution.MOST_PAIRS, pairs // 2)
     shares = [(objective.weights, 0.02, 0, 0, i, min(i + size, pairs)) for i in range(0, pairs, size)]
-    here = dmm.evolution._here(objective)
-    rows = timed({f"{name}, one worker": lambda: here(shares)}, 20, 10.0)
-    with dmm.evolution._evaluator(objective, 2, None) as there:
-        there(shares)
-        return rows | timed({f"{name}, two workers": lambda: there(shares)}, 20, 10.0)
+    rows = {}
+    for who, workers, scheduler in (("one worker", 1, None), ("two workers", 2, None), ("two of Dask", 2, "local")):
+        with dmm.workers.evaluator(dmm.evolution.losses_of_pairs, objective, workers, scheduler) as evaluate:
+            evaluate(shares)
+            rows |= timed({f"{name}, {who}": lambda e=evaluate: e(shares)}, 20, 8.0)
+    return rows
 
 
 def memory_rows():

@@ -8,7 +8,7 @@ import pytest
 from conftest import refused
 
 from dmmlab import evolution
-from dmmlab.evolution import MOST_PAIRS, _evaluator, directions, estimate_gradient, evolve
+from dmmlab.evolution import MOST_PAIRS, directions, estimate_gradient, evolve, losses_of_pairs
 from dmmlab.files import DMMError
 from dmmlab.julia import initialize
 from dmmlab.machines import feedforward, write_program
@@ -16,6 +16,7 @@ from dmmlab.neurons import NUMBER, kind
 from dmmlab.objective import Objective
 from dmmlab.tasks import Task
 from dmmlab.training import SGD, Adam, train
+from dmmlab.workers import evaluator
 
 dask_warnings = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -167,8 +168,9 @@ def workers_now():
 
 
 @dask_warnings
+@pytest.mark.parametrize("scheduler", [None, "local"], ids=["processes", "Dask"])
 @pytest.mark.parametrize("kill", [False, True], ids=["two live", "one is killed"])
-def test_workers_change_no_bit_even_where_one_is_killed(monkeypatch, kill):
+def test_workers_change_no_bit_even_where_one_is_killed(monkeypatch, kill, scheduler):
     objective, options = small_objective(l1=0.01), {"population": 4 * MOST_PAIRS, "seed": 9, "progress": False}
     alone, dead = evolve(objective, 30, **options), []
 
@@ -178,7 +180,7 @@ def test_workers_change_no_bit_even_where_one_is_killed(monkeypatch, kill):
         return estimate_gradient(*args, step=step, **more)
 
     monkeypatch.setattr(evolution, "estimate_gradient", estimate)
-    shared = evolve(objective, 30, workers=2, **options)
+    shared = evolve(objective, 30, workers=2, scheduler=scheduler, **options)
     assert len(dead) == kill
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in dead)
     assert shared.machine.vector().tobytes() == alone.machine.vector().tobytes()
@@ -191,10 +193,11 @@ def third(x, ops):
 
 
 @dask_warnings
-def test_workers_are_told_of_kinds_of_ones_own():
+@pytest.mark.parametrize("scheduler", [None, "local"], ids=["processes", "Dask"])
+def test_workers_are_told_of_kinds_of_ones_own(scheduler):
     machine = write_program("norm.dict <- 0.9 input.char\nthird.x <- 0.8 norm.norm\noutput.dict-1 <- 0.7 third.x")
     objective, options = Objective(machine, Task(["ab"])), {"population": 8, "progress": False}
-    shared = evolve(objective, 2, workers=2, **options)
+    shared = evolve(objective, 2, workers=2, scheduler=scheduler, **options)
     assert shared.machine.vector().tobytes() == evolve(objective, 2, **options).machine.vector().tobytes()
     assert shared.history.data_loss[1] != shared.history.data_loss[0]
 
@@ -217,7 +220,7 @@ def test_a_scheduler_by_address_is_used():
 
 def test_in_one_process_no_cluster_is_made():
     objective = small_objective()
-    with _evaluator(objective, 1, None) as evaluate:
+    with evaluator(losses_of_pairs, objective) as evaluate:
         (losses,) = evaluate([(objective.weights, 0.1, 0, 0, 0, 3)])
     drawn = directions(len(objective.weights), 0, 0, 0, 3)
     assert losses[1] == pytest.approx([objective.loss(objective.weights - 0.1 * each) for each in drawn])

@@ -36,7 +36,7 @@ ROOMS = [
         "windows",
         "flat",
     ),
-    *("julia", "tasks", "objective", "training", "evolution"),
+    *("julia", "tasks", "objective", "training", "workers", "evolution"),
     *("exactness", "pruning", "reading", "formulas", "synthesis"),
     *("drawing", "rewiring", "batch", "__main__"),
 ]
