@@ -83,7 +83,7 @@ def _client(workers: int, scheduler: str) -> Iterator:
         if scheduler == "local":
             with dask.config.set(patience):
                 cluster = LocalCluster(n_workers=workers, threads_per_worker=1, **quiet)
-        client = Client(cluster or scheduler, set_as_default=False, timeout=10)
+        client = Client(cluster or scheduler, set_as_default=False, timeout=5)
     except (OSError, ValueError, TypeError) as error:
         raise DMMError(f"scheduler {scheduler!r}: no answer ({error}); start one, or leave it out") from None
     try:

@@ -12,7 +12,7 @@ from dmmlab.evolution import MOST_PAIRS, directions, estimate_gradient, evolve, 
 from dmmlab.files import DMMError
 from dmmlab.julia import initialize
 from dmmlab.machines import feedforward, write_program
-from dmmlab.neurons import NUMBER, kind
+from dmmlab.neurons import KINDS, NUMBER, Kind
 from dmmlab.objective import Objective
 from dmmlab.tasks import Task
 from dmmlab.training import SGD, Adam, train
@@ -187,14 +187,14 @@ def test_workers_change_no_bit_even_where_one_is_killed(monkeypatch, kill, sched
     assert (shared.history == alone.history).all()
 
 
-@kind("third", {"x": NUMBER}, {"x": NUMBER})
 def third(x, ops):
     return {"x": ops.difference(x["x"], ops.clip(x["x"], 0.3))}
 
 
 @dask_warnings
 @pytest.mark.parametrize("scheduler", [None, "local"], ids=["processes", "Dask"])
-def test_workers_are_told_of_kinds_of_ones_own(scheduler):
+def test_workers_are_told_of_kinds_of_ones_own(monkeypatch, scheduler):
+    monkeypatch.setitem(KINDS, "third", Kind("third", {"x": NUMBER}, {"x": NUMBER}, third))
     machine = write_program("norm.dict <- 0.9 input.char\nthird.x <- 0.8 norm.norm\noutput.dict-1 <- 0.7 third.x")
     objective, options = Objective(machine, Task(["ab"])), {"population": 8, "progress": False}
     shared = evolve(objective, 2, workers=2, scheduler=scheduler, **options)
