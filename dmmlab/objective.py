@@ -57,7 +57,8 @@ class Objective:
         self.links = [str(link) for link in machine.links]
         self.flat = Flat(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order, memory)
         # The links of an input field stand together.
-        self._row_sizes = [len([*group]) for _, group in groupby(link[:2] for link in machine.links)]
+        groups = groupby(link[:2] for link in machine.links) if rows else ()
+        self._row_sizes = [len([*group]) for _, group in groups]
         self._targets, self._counted = task.targets.astype(dtype), task.counted > 0
 
     def data_loss(self, weights: Array) -> float | Array:
@@ -79,7 +80,7 @@ class Objective:
         """l1·Σ|w| + l2·Σw² + rows·Σ(sum of an input field's weights − 1)²."""
         weights = weights if isbox(weights) else numpy.asarray(weights)
         squares = self.l2 * np.sum(weights * weights, axis=-1) if self.l2 else 0.0
-        if self.rows and self._row_sizes:
+        if self._row_sizes:
             squares = squares + self.rows * np.sum((_row_sums(weights, self._row_sizes) - 1.0) ** 2, axis=-1)
         return self.l1 * np.sum(np.abs(weights), axis=-1) + squares
 
@@ -105,7 +106,7 @@ class Objective:
             gradient += self.l1 * numpy.sign(weights)
         if self.l2:
             gradient += 2.0 * self.l2 * numpy.asarray(weights)
-        if self.rows and self._row_sizes:
+        if self._row_sizes:
             excess = _row_sums(numpy.asarray(weights), self._row_sizes) - 1.0
             gradient += 2.0 * self.rows * _row_spread(excess, self._row_sizes)
         return self._mean_square(errors), gradient

@@ -49,9 +49,8 @@ class Stock:
         """The windows of a run of so many members: first tick (from 0) and the one after the last."""
         ticks = self.compiled.shape[2]
         fitting = int(min(1e6 * self.memory / max(self.at_a_tick(members), 1), 3 * ticks))
-        if (
-            fitting < ticks or self.looped
-        ):  # a third each for a plan, for that of a shorter last window, for what is kept
+        if fitting < ticks or self.looped:
+            # A third each for a plan, for that of a shorter last window, and for what is put aside.
             fitting = min(max(fitting // 3, 1), LONGEST if self.looped else ticks)
         length = math.ceil(ticks / math.ceil(ticks / fitting))
         return [(start, min(start + length, ticks)) for start in range(0, ticks, length)]
