@@ -1,10 +1,11 @@
 """dmmlab: synthesize dataflow matrix machines that people can read. `import dmmlab as dmm`."""
 
-from dmmlab.drawing import STYLE, Drawing, draw, draw_strip, new_figure, plot_losses, save_figure
+from dmmlab.drawing import Drawing, draw
 from dmmlab.engine import Tick, answers, cycle, trace
 from dmmlab.evolution import estimate_gradient, evolve
 from dmmlab.exactness import Exactness, examine, random_strings
-from dmmlab.files import DMMError, project_root, write_json
+from dmmlab.figures import STYLE, draw_strip, new_figure, plot_losses, save_figure
+from dmmlab.files import DMMError, project_root, save_results, write_json
 from dmmlab.flat import Flat, run
 from dmmlab.formulas import Formula, formula
 from dmmlab.julia import initialize
@@ -83,6 +84,7 @@ __all__ = [
     "same_program",
     "save_figure",
     "save_matrix",
+    "save_results",
     "synthesize",
     "synthesize_all",
     "task",

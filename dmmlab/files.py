@@ -109,3 +109,16 @@ def project_root() -> Path:
         if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
             return folder
     return here
+
+
+def output_root() -> Path:
+    """The folder below which `figures/` and `data/results/` are written: the project's, or what DMMLAB_OUTPUT names.
+
+    A sweep gives every run a folder of its own in this way.
+    """
+    return Path(os.environ.get("DMMLAB_OUTPUT") or project_root())
+
+
+def save_results(name: str, content: Any) -> Path:
+    """Write what a notebook measured, plain data, to `data/results/NAME.json`; returns the path. Raises DMMError."""
+    return write_json(output_root() / "data" / "results" / f"{name}.json", content)

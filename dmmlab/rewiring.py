@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, FancyArrowPatch
 from matplotlib.style import context
 
-from dmmlab.drawing import NEGATIVE, POSITIVE, QUIET, STYLE, new_figure
+from dmmlab.drawing import NEGATIVE, POSITIVE, QUIET
 from dmmlab.engine import Tick
+from dmmlab.figures import STYLE, new_figure
 from dmmlab.files import DMMError
 from dmmlab.machines import Link
 from dmmlab.vvalues import VValue

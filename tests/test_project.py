@@ -38,7 +38,7 @@ ROOMS = [
     ),
     *("julia", "tasks", "objective", "training", "workers", "evolution"),
     *("exactness", "pruning", "reading", "formulas", "synthesis"),
-    *("drawing", "rewiring", "batch", "__main__"),
+    *("drawing", "tikz", "figures", "rewiring", "stepper", "batch", "sweeps", "__main__"),
 ]
 
 
