@@ -1,5 +1,6 @@
 """Figures: widths of a paper, embedded fonts, the same bytes every time."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
