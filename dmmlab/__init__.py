@@ -4,7 +4,7 @@ from dmmlab.drawing import Drawing, draw
 from dmmlab.engine import Tick, answers, cycle, trace
 from dmmlab.evolution import estimate_gradient, evolve
 from dmmlab.exactness import Exactness, examine, random_strings
-from dmmlab.figures import STYLE, draw_strip, new_figure, plot_losses, save_figure
+from dmmlab.figures import draw_strip, new_figure, plot_losses, save_figure
 from dmmlab.files import DMMError, project_root, save_results, write_json
 from dmmlab.flat import Flat, run
 from dmmlab.formulas import Formula, formula
@@ -24,9 +24,12 @@ from dmmlab.objective import Objective
 from dmmlab.programs import PROGRAMS, Program, automaton
 from dmmlab.pruning import living
 from dmmlab.reading import canonical, same_program
+from dmmlab.recipes import STYLE
 from dmmlab.rewiring import draw_changes, matrices, plot_matrix
+from dmmlab.stepper import Stepper, step_through
 from dmmlab.synthesis import Synthesis, embed, synthesize, synthesize_all
 from dmmlab.tasks import TASKS, Task, find_task, task
+from dmmlab.tikz import tikz
 from dmmlab.training import SGD, Adam, Training, train
 from dmmlab.vvalues import VValue, inner, mask, max_norm, number
 
@@ -45,6 +48,7 @@ __all__ = [
     "Machine",
     "Objective",
     "Program",
+    "Stepper",
     "Synthesis",
     "Task",
     "Tick",
@@ -85,9 +89,11 @@ __all__ = [
     "save_figure",
     "save_matrix",
     "save_results",
+    "step_through",
     "synthesize",
     "synthesize_all",
     "task",
+    "tikz",
     "trace",
     "train",
     "write_json",

@@ -1,4 +1,4 @@
-"""The command line: `dmmlab run` reruns the notebooks, `dmmlab list` shows what there is."""
+"""The command line: rerun notebooks, sweep over their parameters, draw their figures, synthesize, begin a notebook."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ import os
 import re
 import sys
 import textwrap
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 
 from dmmlab.batch import find_notebooks, read_notebook, read_parameters, run_notebooks
-from dmmlab.files import DMMError, project_root, read_json
+from dmmlab.drawing import draw
+from dmmlab.files import DMMError, output_root, project_root, read_json
+from dmmlab.formulas import formula
+from dmmlab.gallery import draw_figures
+from dmmlab.skeleton import new_notebook_file
+from dmmlab.stepper import step_through
+from dmmlab.sweeps import read_vary, sweep
+from dmmlab.synthesis import synthesize
+from dmmlab.tasks import Task
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,10 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     options = _make_parser().parse_args(argv)
     try:
-        if options.command == "list":
-            return _print_list(describe_notebooks())
-        given, numbers = dict(options.parameter), options.numbers or None
-        return _print_summary(run_notebooks(numbers, given, options.output, options.in_place))
+        return options.do(options)
     except DMMError as error:
         print(f"dmmlab: {error}", file=sys.stderr)
         return 2
@@ -37,6 +43,50 @@ def main(argv: list[str] | None = None) -> int:
             _print_summary(stop.args[0])
         print("dmmlab: stopped", file=sys.stderr)
         return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    given, numbers = dict(options.parameter), options.numbers or None
+    return _print_summary(run_notebooks(numbers, given, options.output, options.in_place))
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    vary, given = read_vary(options.vary), dict(options.parameter)
+    how = {"workers": options.workers, "scheduler": options.scheduler, "table": options.table}
+    rows = sweep(options.number, vary, given, retry=options.retry, dry_run=options.dry_run, **how)
+    return int(any(row["status"] == "failed" for row in rows))
+
+
+def _figures(options: argparse.Namespace) -> int:
+    more = {"formats": options.format, "widths": options.width}
+    paths = draw_figures(options.chosen, folder=options.notebooks, **{key: each for key, each in more.items() if each})
+    print(f"{len(paths)} files below {output_root() / 'figures'}, listed in its index.md")
+    return 0
+
+
+def _new_notebook(options: argparse.Namespace) -> int:
+    path = new_notebook_file(options.question)
+    print(f"{path}: make lab opens it, dmmlab run {path.name[:2]} --in-place runs it")
+    return 0
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    """A machine for the user's own strings: written at every round, so that a stopped command goes on."""
+    strings = options.strings
+    # One short string at one speed cannot tell a counter from a clock.
+    speeds = (10, 7, 4, 13)[: max(1, 5 - len(strings))]
+    runs = [(string, speed) for speed in speeds for string in strings]
+    task = Task([string for string, _ in runs], ticks_per_character=[speed for _, speed in runs])
+    name = "-".join(re.findall(r"\w+", " ".join(strings).lower()))[:40] or "strings"
+    folder = Path(options.output or output_root() / "data" / "synthesized" / f"{name}-{options.seed}")
+    result = synthesize(task, options.seed, checkpoint=folder / "checkpoint.json", progress=sys.stderr.isatty())
+    result.machine.save(folder / "machine.json")
+    draw(result.machine).save(folder / "circuit.svg")
+    step_through(result.machine, strings[0]).save(folder / "stepper.html")
+    print(f"{len(result.machine.links)} links, data loss {result.data_loss:.3g}; {result.exact}")
+    print(formula(result.machine))
+    print(f"kept in {folder}: machine.json, circuit.svg, and stepper.html, to open in a browser")
+    return 0
 
 
 def describe_notebooks(root: str | os.PathLike | None = None) -> list[dict]:
@@ -69,15 +119,47 @@ def _read_durations(root: Path) -> dict[str, float]:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dmmlab", description="Rerun and list the notebooks of this project.")
+    parser = argparse.ArgumentParser(prog="dmmlab", description="Work with the notebooks and machines of this project.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="show each notebook's question, parameters and last duration")
-    run = commands.add_parser("run", help="execute notebooks, all of them when no number is given")
-    run.add_argument("numbers", nargs="*", metavar="NUMBER", help="such as 02 or 2")
     pair = {"nargs": 2, "action": "append", "default": [], "metavar": ("NAME", "VALUE")}
-    run.add_argument("-p", "--parameter", **pair, help="set a parameter: 100, 1e-3, true, null, [1, 2]")
-    run.add_argument("--output", metavar="DIR", help="folder for executed notebooks (else data/runs/<time>)")
-    run.add_argument("--in-place", action="store_true", help="replace the notebooks by their executed copies")
+    pair["help"] = "set a parameter: 100, 1e-3, true, null, [1, 2]"
+
+    def command(name: str, do: Callable[[argparse.Namespace], int], help: str) -> Callable[..., object]:
+        added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        added.set_defaults(do=do)
+        return added.add_argument
+
+    command("list", lambda _: _print_list(describe_notebooks()), "show each notebook's question and parameters")
+    add = command("run", _run, "execute notebooks, all of them when no number is given")
+    add("numbers", nargs="*", metavar="NUMBER", help="such as 02 or 2")
+    add("-p", "--parameter", **pair)
+    add("--output", metavar="DIR", help="folder for executed notebooks (else data/runs/<time>)")
+    add("--in-place", action="store_true", help="replace the notebooks by their executed copies")
+    add = command("sweep", _sweep, "run a notebook over a grid of parameters; what is finished is not repeated")
+    add("number", help="such as 09")
+    add(
+        "--vary",
+        action="append",
+        required=True,
+        metavar="NAME=VALUES",
+        help="seed=0..19, rate=1e-3,1e-2 or a JSON list",
+    )
+    add("-p", "--parameter", **pair)
+    add("--workers", type=int, help="how many at a time on this computer (else one for each core)")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask scheduler, instead of this computer")
+    add("--table", metavar="FILE", help="a .csv or .parquet file (else data/sweeps/NN/table.csv)")
+    add("--retry", action="store_true", help="repeat the runs that failed")
+    add("--dry-run", action="store_true", help="only show what there is to do")
+    add = command("figures", _figures, "draw the figures of notebooks again, without computing")
+    add("chosen", nargs="*", metavar="NUMBER|NAME", help="such as 06 or 06-strip (else all)")
+    add("--format", action="append", help="pdf, svg, png or, for circuits, tex (else all four)")
+    add("--width", action="append", type=float, metavar="INCHES", help="else one and two columns: 3.5 and 7.16")
+    add("--notebooks", metavar="DIR", help="a folder of executed notebooks (else the project's)")
+    add = command("synthesize", _synthesize, "find a machine that answers as the detector does on your own strings")
+    add("strings", nargs="+", metavar="STRING")
+    add("--seed", type=int, default=0)
+    add("--output", metavar="DIR", help="folder for the machine (else data/synthesized/<strings>)")
+    command("new-notebook", _new_notebook, "begin a notebook with the house's skeleton")("question")
     return parser
 
 

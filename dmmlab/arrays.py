@@ -84,10 +84,7 @@ class Program:
         self.backward.append(partial(function, *arguments, **options))
 
     def later(self, pull: Callable[[], None], out: Node | None = None) -> None:
-        """Have `pull` write its part of the backward program, after those that were added later.
-
-        It is left out where no gradient came back to `out`.
-        """
+        """Have `pull` write its backward part, after those added later; never where no gradient came back to `out`."""
         self._pulls.append((pull, out))
 
     def finish(self) -> None:
@@ -98,7 +95,7 @@ class Program:
         self._pulls.clear()
 
     def give(self, node: Node, function: Callable, *arguments: object) -> None:
-        """In the backward program, add function(*arguments, out) to the gradient of a node."""
+        """In the backward program, add `function(*arguments, out)` to the gradient of a node."""
         if node.value is None or node.cut:
             return
         if node.gradient is None:

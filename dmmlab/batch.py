@@ -42,8 +42,8 @@ def check_parameters(notebook: str | os.PathLike, given: dict[str, Any]) -> dict
     known = read_parameters(notebook)
     if not known:
         raise DMMError(f"{notebook.name}: has no parameters; tag a cell `parameters`, or leave it out")
-    _refuse_unknown(given, known, notebook.name)
-    return {name: _read_value(name, value, known[name][0]) for name, value in given.items()}
+    refuse_unknown(given, known, notebook.name)
+    return {name: read_value(name, value, known[name][0]) for name, value in given.items()}
 
 
 def run_notebooks(
@@ -66,12 +66,12 @@ def run_notebooks(
     if in_place and parameters:
         raise DMMError("notebooks are kept in place with default parameters only; leave out one of the two")
     root = Path(root or project_root()).resolve()
-    plan = _plan_runs(root, numbers, parameters or {})
+    plan = plan_runs(root, numbers, parameters or {})
     folder = _make_folder(root, output)
     summary: list[dict] = []
     try:
         for notebook, values in plan.items():
-            summary.append(_run_one(notebook, values, folder, in_place))
+            summary.append(run_one(notebook, values, folder, in_place))
             if not sys.stderr.isatty():  # a terminal has a progress bar, a log wants a line
                 print(f"{notebook.name}: {summary[-1]['status']}, {summary[-1]['seconds']} s", file=sys.stderr)
             write_json(folder / "summary.json", summary)
@@ -111,13 +111,15 @@ def read_parameters(path: Path) -> dict[str, tuple[ast.expr, str]]:
     return found
 
 
-def _refuse_unknown(given: dict[str, Any], known: dict[str, Any], where: str) -> None:
+def refuse_unknown(given: dict[str, Any], known: dict[str, Any], where: str) -> None:
+    """Raises DMMError for the first given name that is not known, with the closest one that is."""
     for name in [str(name) for name in given if name not in known]:
         hint = "".join(f" (did you mean {close}?)" for close in difflib.get_close_matches(name, known, 1))
         raise DMMError(f"{where}: no parameter {name}{hint}; choose from {', '.join(known) or 'none'}")
 
 
-def _read_value(name: str, value: Any, kind: ast.expr) -> Any:
+def read_value(name: str, value: Any, kind: ast.expr) -> Any:
+    """One value as the annotated type of its parameter (see `check_parameters`). Raises DMMError."""
     for read in (parse_json, float, str) if isinstance(value, str) else (lambda same: same,):
         with suppress(ValueError, TypeError, RecursionError):
             reading = read(value)
@@ -142,13 +144,14 @@ def _fits(value: Any, kind: ast.expr) -> bool:
     return True
 
 
-def _plan_runs(root: Path, numbers: list[int | str] | None, given: dict[str, Any]) -> dict[Path, dict]:
+def plan_runs(root: Path, numbers: list[int | str] | None, given: dict[str, Any]) -> dict[Path, dict]:
+    """The chosen notebooks, each with its share of the given values (see `run_notebooks`). Raises DMMError."""
     existing = {path: path.name[:2] for path in find_notebooks(root)}
     wanted = existing.values() if numbers is None else [str(number).zfill(2) for number in numbers]
     for number in [number for number in wanted if number not in existing.values()]:
         raise DMMError(f"no notebook has the number {number}; choose from {', '.join(existing.values())}")
     known = {path: read_parameters(path) for path, number in existing.items() if number in wanted}
-    _refuse_unknown(given, {name: path for path in known for name in known[path]}, "the chosen notebooks")
+    refuse_unknown(given, {name: path for path in known for name in known[path]}, "the chosen notebooks")
     shares = {path: {name: given[name] for name in given if name in known[path]} for path in known}
     return {path: check_parameters(path, share) if given else {} for path, share in shares.items()}
 
@@ -166,14 +169,15 @@ def _make_folder(root: Path, output: str | os.PathLike | None) -> Path:
     return folder
 
 
-def _run_one(path: Path, values: dict[str, Any], folder: Path, in_place: bool) -> dict:
+def run_one(path: Path, values: dict[str, Any], folder: Path, in_place: bool = False) -> dict:
+    """Execute one notebook, keep its copy in the folder; its entry of the summary (see `run_notebooks`)."""
     source, start = path.read_bytes(), time.perf_counter()
     notebook, failure = _execute(path, values)
     seconds = round(time.perf_counter() - start, 1)
     if in_place and not failure and path.read_bytes() != source:
         failure = {"cell": None, "error": "Edited", "message": "changed meanwhile, not replaced; run again"}
     output = folder / f"{path.stem}{'.failed' if failure else ''}.ipynb"
-    _save(output, notebook)
+    _save(output, _forget(notebook))
     if in_place and not failure:
         _save(path, _clean(notebook, seconds))
     entry = {"number": path.name[:2], "notebook": path.name, "status": "failed" if failure else "done"}
@@ -236,17 +240,26 @@ def _save(path: Path, notebook: Any) -> None:
         notary.store.close()
 
 
-def _clean(notebook: Any, seconds: float) -> Any:
+def _forget(notebook: Any) -> Any:
     """The notebook without what changes from run to run or needs the kernel that made it."""
     for part in (notebook, *notebook.cells):
         for key in ("papermill", "widgets", "execution"):
             part.metadata.pop(key, None)
         if part.metadata.get("tags") == []:
             del part.metadata["tags"]  # papermill gives every cell a list of tags
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", ()):
+            cell.id = "injected-parameters"  # papermill draws one at random
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    return notebook
+
+
+def _clean(notebook: Any, seconds: float) -> Any:
+    """The notebook as it is committed: of no particular Python, and without what was said on the side."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.update(kernelspec=kernel, language_info={"name": "python"}, dmmlab={"seconds": seconds})
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            lasting = [output for output in cell.outputs if output.get("name") != "stderr"]
-            cell.outputs = [output for output in lasting if WIDGET not in output.get("data", {})]
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook

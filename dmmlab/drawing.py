@@ -40,7 +40,9 @@ GRAPH = FONT | {"rankdir": "BT", "nodesep": "0.2", "ranksep": "0.3", "outputorde
 NODE = FONT | {"label": r"\N", "shape": "box", "style": "filled", "color": "#555555", "fontsize": "9"}
 NODE |= {"margin": "0", "width": "0.4", "height": "0"}
 EDGE = FONT | {"arrowsize": "0.6", "fontsize": "8"}
+ROOMY = {"nodesep": "0.3", "ranksep": "0.25"}
 TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+ROOM = f'{TABLE[:-1]} FIXEDSIZE="TRUE" WIDTH="48" HEIGHT="30"><TR><TD ALIGN="LEFT">'
 PYGRAPHVIZ = """import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
 drawn = graph.draw(None, sys.argv[1][2:], graph.graph_attr.get("layout", "dot"), " ".join(sys.argv[2:]))
@@ -49,7 +51,11 @@ sys.stdout.buffer.write(drawn)"""
 
 @dataclass(frozen=True)
 class Drawing:
-    """A machine as a graph, which shows itself in a notebook; `source` is its DOT text."""
+    """A machine as a graph, which shows itself in a notebook; `source` is its DOT text.
+
+    >>> dmm.draw(dmm.handcrafted_detector())
+    Drawing(9 neurons, 8 soft links, 3 fixed)
+    """
 
     source: str
     summary: str = ""
@@ -57,11 +63,12 @@ class Drawing:
     def __repr__(self) -> str:
         return f"Drawing({self.summary})"
 
-    def svg(self) -> str:
-        """The picture as an `<svg>` element with tooltips. Raises DMMError with Graphviz's words where it fails."""
-        text = layout(self.source, "svg").decode("utf-8").replace("\u200b", "")
+    def svg(self, width: float | None = None) -> str:
+        """The picture as an `<svg>` element with tooltips, at most `width` inches wide. Raises DMMError."""
+        text = layout(self.source, "svg", width).decode("utf-8").replace("\u200b", "")
         text = '<svg style="max-width:100%;height:auto"' + text[text.index("<svg") + 4 :]
         # Browsers show <title>: the tooltip instead of Graphviz's own name. Ids are equal in all drawings of a page.
+        text = re.sub(r' id="(neuron|link)(\d+)"', r' data-\1="\2"', text)
         text = re.sub(r'<title>[^<]*</title>\n| id="[^"]*"', "", text)
         return re.sub(r'<g><a xlink:title="([^"]*)">', r"<title>\1</title>", text).replace("</a>\n</g>\n", "")
 
@@ -73,19 +80,23 @@ class Drawing:
         texts = {"svg": self.svg, "dot": lambda: self.source}
         return write_whole(path, texts[format]() if format in texts else layout(self.source, format))
 
+    def image(self, name: str = "dmm-drawing") -> str:
+        """The picture as an `<img>` of class `name`, which holds its data itself."""
+        source = quote(self.svg(), safe=" !$'()*+,-./:;=?@_~")
+        return f'<img class="{name}" alt="{html.escape(repr(self))}" src="{SVG_URI}{source}"/>'
+
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         # An <img> has no tooltips, but survives where HTML is not trusted (a fresh clone in JupyterLab, GitHub), which
         # would leave an inline <svg> as a heap of words. Where scripts may run, it unfolds into the inline picture.
-        source = quote(self.svg(), safe=" !$'()*+,-./:;=?@_~")
-        image = f'<img class="dmm-drawing" alt="{html.escape(repr(self))}" src="{SVG_URI}{source}"/>'
-        return {"text/html": f"<div>{image}<script>{UNFOLD}</script></div>", "text/plain": repr(self)}
+        return {"text/html": f"<div>{self.image()}<script>{UNFOLD}</script></div>", "text/plain": repr(self)}
 
 
-def layout(source: str, format: str) -> bytes:
-    """What Graphviz makes of DOT text, without dates. Raises DMMError with its words where it fails."""
+def layout(source: str, format: str, width: float | None = None) -> bytes:
+    """What Graphviz makes of DOT text, without dates, at most `width` inches wide; raises DMMError where it fails."""
     # Where there is no `dot`, pygraphviz brings the library along; either as a process, which can be interrupted.
     command = [dot] if (dot := shutil.which("dot")) else [sys.executable, "-c", PYGRAPHVIZ]
     command += [f"-T{format}", "-Gdpi=200"] if format == "png" else [f"-T{format}"]
+    command += [f"-Gsize={width:g},99"] if width else []
     # Fontconfig looks into XDG_DATA_HOME/fonts: matplotlib's DejaVu Sans is there, even on a machine without fonts.
     environment = os.environ | {"XDG_DATA_HOME": matplotlib.get_data_path(), "SOURCE_DATE_EPOCH": "0"}
     done = subprocess.run(command, input=source.encode(), capture_output=True, env=environment)
@@ -97,21 +108,29 @@ def layout(source: str, format: str) -> bytes:
     return re.sub(rb"(?<=/CreationDate \(D:)\d{14}", b"19700101000000", done.stdout)
 
 
-def draw(machine: Machine, live_only: bool = False, title: str | None = None, digits: int = 2) -> Drawing:
+def draw(
+    machine: Machine, live_only: bool = False, title: str | None = None, digits: int = 2, room: bool = False
+) -> Drawing:
     """A machine as a graph: input below, output above, a line for every link; always the same for the same machine.
 
     Soft links are blue, or vermilion and dashed for negative weights; wider for larger ones; labelled with `digits`
     significant digits up to 60 links, and mere hairlines beyond 150. Fixed links are grey and dotted. `live_only`
-    leaves out links of weight zero, and neurons that no source reaches or that reach no output.
+    leaves out links of weight zero, and neurons that no source reaches or that reach no output. `room` leaves some
+    beside every link for a value above its weight; neurons and links then carry their numbers in `parts_of`, in SVG as
+    `data-neuron` and `data-link`.
+
+    >>> dmm.draw(dmm.handcrafted_detector()).save("detector.svg").name
+    'detector.svg'
     """
     digits = whole("digits", digits)
     kinds, wires = parts_of(machine, live_only)
     soft = [abs(weight) for _, weight, fixed in wires if not fixed]
     widest, texture = max(soft, default=0), len(soft) > TEXTURE
     ids = {name: f"n{number}" for number, name in enumerate(kinds)}
+    marks = {name: {"id": f"neuron{number}"} for number, name in enumerate(kinds) if room}
     ports, cells = ({}, {}) if texture else _ports(kinds, wires)
     sheet = {"label": _text(str(title)), "labelloc": "t"} if title else {}
-    sheet |= {"layout": "nop", "splines": "line", "nodesep": "0.01"} if texture else {}
+    sheet |= {"layout": "nop", "splines": "line", "nodesep": "0.01"} if texture else ROOMY if room else {}
     graph = graphviz.Digraph(graph_attr=GRAPH | sheet, node_attr=NODE, edge_attr=EDGE)
     layers = layers_of(kinds, wires)
     for rank, row in enumerate(layers):
@@ -119,13 +138,15 @@ def draw(machine: Machine, live_only: bool = False, title: str | None = None, di
         with graph.subgraph(graph_attr={"rank": level}) as layer:
             for number, name in enumerate(row):
                 place = {"pos": place_of(layers, rank, number)} if texture else {}
-                layer.node(ids[name], **_node(name, kinds[name], cells), **place)
+                layer.node(ids[name], **_node(name, kinds[name], cells), **place, **marks.get(name, {}))
     height = {name: rank for rank, row in enumerate(layers) for name in row}
-    for link, weight, fixed in wires:
+    for number, (link, weight, fixed) in enumerate(wires):
         tail = ids[link.from_neuron] + ports.get((link.from_neuron, "outputs", link.from_field), "")
         head = ids[link.to_neuron] + ports.get((link.to_neuron, "inputs", link.to_field), "")
         look = _line(weight, fixed, abs(weight) / (widest or 1), len(soft), digits)
         look["constraint"] = "true" if height[link.from_neuron] < height[link.to_neuron] else "false"
+        if room:
+            look |= {"id": f"link{number}", "label": f"<{ROOM}\u00a0×{weight:.{digits}g}</TD></TR></TABLE>>"}
         graph.edge(tail, head, tooltip=_text(f"{link}  {weight:.6g}"), **look)
     return Drawing(graph.source, f"{len(kinds)} neurons, {len(soft)} soft links, {len(wires) - len(soft)} fixed")
 

@@ -26,7 +26,11 @@ GRADIENTS = ("full", "truncated")
 
 
 class Tick(NamedTuple):
-    """What every neuron received and emitted at one tick: V-values neuron → field → value."""
+    """What every neuron received and emitted at one tick: V-values neuron → field → value.
+
+    >>> next(dmm.cycle(dmm.handcrafted_detector(), "hello.")).outputs["input"]
+    VValue({'char': {'h': 1.0}})
+    """
 
     tick: int
     inputs: VValue
@@ -159,16 +163,17 @@ def cycle(
     most_links: int = MOST_LINKS,
 ) -> Iterator[Tick]:
     """The machine on a string, one `Tick` after another, the first being tick 1.
-
-    `ticks=None` runs len(string)·ticks_per_character + 20 ticks. `weights` replaces the machine's trainable matrix
-    and may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories, and at ties of
-    a max-norm `tie_order` says where its gradient goes (see `max_norm`). `start` are the outputs before tick 1 (zero
+    `ticks=None` runs len(string)·ticks_per_character + 20 ticks. `weights` replaces the machine's trainable matrix and
+    may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories, and at ties of a
+    max-norm `tie_order` says where its gradient goes (see `max_norm`). `start` are the outputs before tick 1 (zero
     unless given), neuron → field → value; it may be traced, and be the outputs of an earlier run to go on with. Where
-    it holds the matrix of a Self, the machine's own and `weights` play no part; where it holds none, they begin.
-    A machine with a neuron of kind `self` is rewritten by it (see `dmmlab.selves`); only neurons that a link touches
-    are awake then, up to `most_links` links.
-    Raises DMMError for a string without characters, fewer than one tick, or an unknown kind of gradient, and, naming
-    the tick, for what a Self must not emit: then the outputs before that tick are kept in the error's `outputs`.
+    it holds the matrix of a Self, the machine's own and `weights` play no part; else they begin. A machine with a
+    neuron of kind `self` is rewritten by it (see `dmmlab.selves`); only neurons that a link touches are awake then, up
+    to `most_links` links. Raises DMMError for a string without characters, fewer than one tick, or an unknown gradient,
+    and, naming the tick, for what a Self must not emit: the outputs before that tick are in the error's `outputs`.
+
+    >>> [tick.outputs["timer"]["timer"] for tick in dmm.cycle(dmm.handcrafted_detector(), "a", ticks=3)]
+    [1.0, 2.0, 3.0]
     """
     ticks, ticks_per_character = check_run(string, ticks, ticks_per_character)
     check_gradient(memory_gradient, tie_order)
@@ -193,14 +198,20 @@ def cycle(
 def trace(
     machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10, **options: Any
 ) -> list[Tick]:
-    """Every neuron's inputs and outputs at every tick, as V-values; item 0 is tick 1. Arguments as for `cycle`."""
+    """Every neuron's inputs and outputs at every tick, as V-values; item 0 is tick 1. Arguments as for `cycle`.
+
+    >>> dmm.trace(dmm.handcrafted_detector(), "aa.", ticks_per_character=1)[3].outputs["accum"]
+    VValue({'dict': {'a': 2.0, '.': 1.0}})
+    """
     return list(cycle(machine, string, ticks, ticks_per_character, **options))
 
 
 def answers(machine: Machine, string: str, ticks: int | None = None, **options: Any) -> np.ndarray:
     """What arrives at the output neuron: an array (ticks, 2) of left and right. Arguments as for `cycle`.
-
     The interpreter's counterpart of `dmmlab.run`; differentiable with respect to `weights`.
+
+    >>> dmm.answers(dmm.handcrafted_detector(), "hello. all.")[109]
+    array([3., 2.])
     """
     arriving = (branch(tick.inputs, machine.output) for tick in cycle(machine, string, ticks, **options))
     return np.array([[number(branch(fields, side)) for side in ("dict-1", "dict-2")] for fields in arriving])

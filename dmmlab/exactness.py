@@ -22,7 +22,11 @@ CHUNK = 4000  # ticks run together: more of them no longer fit the processor's c
 
 @dataclass(frozen=True)
 class Exactness:
-    """The largest error found, the string and speed that cause it, and a shortened string that still does."""
+    """The largest error found, the string and speed that cause it, and a shortened string that still does.
+
+    >>> print(dmm.Exactness(1.0, "ab..a..", ticks_per_character=10, counterexample=".", strings=1000))
+    wrong: error 1; counterexample '.' at 10 ticks a character
+    """
 
     largest_error: float
     string: Text
@@ -53,9 +57,11 @@ def random_strings(
     count: int = 1000, seed: int = 0, letters: Collection[str] = "", longest: int = 200
 ) -> Iterator[tuple[Text, int]]:
     """Random strings with the ticks a character takes: all lengths from 1 to `longest`, four manners in turn.
-
     Runs of one letter; two or three letters; sentences with many '.'; anything printable. `letters` are those a task
     was trained on, or its words; half of the strings prefer those, the others have mostly some it never saw.
+
+    >>> list(dmm.random_strings(2, longest=8, letters="ab"))
+    [('abbbaaa', 3), ('baababa', 2)]
     """
     longest = whole("longest", longest)
     rng = np.random.default_rng(whole("seed", seed, 0))
@@ -85,9 +91,10 @@ def examine(
     longest: int = 200,
 ) -> Exactness:
     """Compare a machine with its teacher at every tick of `count` random strings (see `random_strings`).
+    The result names the largest error, and if that is no rounding error a counterexample, shortened.
 
-    The result names the largest error, and if that is no rounding error a counterexample, shortened while it stays
-    one.
+    >>> dmm.examine(dmm.handcrafted_detector(dot_clip=3), dmm.handcrafted_detector(), count=20).counterexample
+    '.'
     """
     fed = sorted(random_strings(whole("count", count), seed, letters, longest), key=lambda run: len(run[0]) * run[1])
     worst = (-1.0, "", 1)
@@ -101,7 +108,7 @@ def examine(
 
 
 def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], speeds: Sequence[int]) -> np.ndarray:
-    """The largest |difference| of the answers of two machines at any tick of each string, (strings,)."""
+    """The largest `|difference|` of the answers of two machines at any tick of each string, (strings,)."""
     fed = tuple(strings), tuple(speeds)
     with np.errstate(all="ignore"):
         apart = np.abs(_answers.__wrapped__(machine, *fed) - _answers(teacher, *fed)).max(axis=(-2, -1))

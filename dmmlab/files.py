@@ -6,13 +6,22 @@ import json
 import math
 import os
 import tempfile
+import time
+from contextlib import suppress
+from glob import escape
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+ABANDONED = 3600  # seconds after which a temporary file is nobody's
+
 
 class DMMError(ValueError):
-    """Anything the package refuses: one line that names what is wrong, where, and what to do."""
+    """Anything the package refuses: one line that names what is wrong, where, and what to do.
+
+    >>> str(dmm.DMMError("x.json: not JSON; export it again"))
+    'x.json: not JSON; export it again'
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))  # names may hold line breaks, messages do not
@@ -66,9 +75,12 @@ def write_whole(path: str | os.PathLike, content: str | bytes) -> Path:
     try:
         data = content.encode("utf-8") if isinstance(content, str) else content
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_up(path)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # a disk may say only now that it is full
         # mkstemp makes files private; a result is for everybody the user's umask admits.
         umask = os.umask(0)
         os.umask(umask)
@@ -83,8 +95,20 @@ def write_whole(path: str | os.PathLike, content: str | bytes) -> Path:
     return path
 
 
+def _sweep_up(path: Path) -> None:
+    """Delete temporary files that writers of this path left behind when they were killed."""
+    for left in path.parent.glob(f".{escape(path.name)}.????????"):
+        with suppress(OSError):  # another writer may be as fast
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
+
+
 def write_json(path: str | os.PathLike, content: Any) -> Path:
-    """Write plain data as indented JSON, NumPy's numbers and arrays as lists. Refuses numbers that are not finite."""
+    """Write plain data as indented JSON, NumPy's numbers and arrays as lists. Refuses numbers that are not finite.
+
+    >>> dmm.write_json("losses.json", {"loss": np.ones(2)}).read_text().split()
+    ['{', '"loss":', '[', '1.0,', '1.0', ']', '}']
+    """
     try:
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=lambda x: x.tolist())
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
@@ -103,6 +127,9 @@ def project_root() -> Path:
     """The nearest folder, from here upwards, that holds `notebooks` and `pyproject.toml`; else the current one.
 
     Notebooks run with their own folder as working directory, commands with the project's: both find `figures/`.
+
+    >>> (dmm.project_root() / "figures").name
+    'figures'
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -120,5 +147,9 @@ def output_root() -> Path:
 
 
 def save_results(name: str, content: Any) -> Path:
-    """Write what a notebook measured, plain data, to `data/results/NAME.json`; returns the path. Raises DMMError."""
+    """Write what a notebook measured, plain data, to `data/results/NAME.json`; returns the path. Raises DMMError.
+
+    >>> dmm.save_results("13-mine", {"loss": 0.25}).name
+    '13-mine.json'
+    """
     return write_json(output_root() / "data" / "results" / f"{name}.json", content)

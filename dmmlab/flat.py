@@ -29,12 +29,13 @@ LEAST_MEMBERS, MOST_MEMBERS, CELLS = 8, 128, 1_000_000
 
 class Flat:
     """A machine compiled for some strings.
-
-    `Flat(machine, strings, ticks, ticks_per_character)`: ticks (None: characters × speed + 20) and speeds are one
-    number or one a string. `answers(w)` gives left and right at every tick; strings with fewer ticks than the longest
-    run on to its end. `dtype` is np.float64 or np.float32. `tie_order` says where the gradient of a max-norm goes at
-    ties (see `max_norm`). A run that would take more than `memory` MB, for each 8 to 128 weight vectors, is gone
+    `ticks` (None: characters × speed + 20) and speeds are one number or one a string. `answers(w)` gives left and right
+    at every tick; strings with fewer ticks than the longest run on to its end. `dtype` is np.float64 or np.float32; for
+    `tie_order` see `max_norm`. A run that would take more than `memory` MB, for each 8 to 128 weight vectors, is gone
     through in windows (see `dmmlab.windows`). Raises DMMError for what cannot be run.
+
+    >>> dmm.Flat(dmm.handcrafted_detector(), ["aa.", "b"]).answers(np.ones((5, 8))).shape  # members first
+    (5, 2, 50, 2)
     """
 
     def __init__(
@@ -145,8 +146,10 @@ defvjp(_traced_answers, _answers_vjp, argnums=(0,))
 
 def run(machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10) -> Array:
     """Run a machine on a string: an array (ticks, 2) of left and right, the numbers that arrive at its output.
-
     `ticks=None` runs len(string)·ticks_per_character + 20 ticks. Raises DMMError for a string without characters or
     fewer than one tick. `dmmlab.engine.answers` computes the same with the interpreter.
+
+    >>> dmm.run(dmm.handcrafted_detector(), "hello. all.")[109]  # tick 110
+    array([3., 2.])
     """
     return Flat(machine, string, ticks, ticks_per_character).answers(machine.vector())[0]

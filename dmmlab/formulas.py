@@ -47,7 +47,11 @@ class Expression:
 
 @dataclass(frozen=True, repr=False)
 class Formula:
-    """What arrives at the two fields of a machine's output. `str` gives both lines; notebooks show them as LaTeX."""
+    """What arrives at the two fields of a machine's output. `str` gives both lines; notebooks show them as LaTeX.
+
+    >>> dmm.formula(dmm.handcrafted_detector()).right.text
+    "min(4, count of '.')"
+    """
 
     left: Expression
     right: Expression
@@ -68,11 +72,13 @@ class Formula:
 
 def formula(machine: Machine) -> Formula:
     """Write a machine's two answers as formulas (arXiv:1606.09470, section 3, gives the detector's in words).
+    `left[t+4]` arrives at output.dict-1 four ticks after what is read. Weights stand as they are; `dmm.canonical` makes
+    them simple. At first, while constants are on their way, a machine may answer otherwise, and sums over time that
+    contain constants miss what comes then. Raises DMMError for loops other than memories and for unknown kinds.
 
-    `left[t+4] = relu(max-norm(Σ input) − 1)` says what arrives at output.dict-1 four ticks after what is read. Weights
-    are written as they are; `dmmlab.canonical` makes them simple. In the first few ticks, while constants are still on
-    their way, a machine may answer otherwise; sums over time that contain constants are right but for what was missed
-    then. Raises DMMError for loops other than memories and for unknown kinds.
+    >>> print(dmm.formula(dmm.handcrafted_detector()))
+    left[t+4]  = relu(max-norm(Σ input) − 1)
+    right[t+3] = min(4, count of '.')
     """
     machine = living(machine)
     rows, known = rows_of(machine), {}

@@ -91,9 +91,11 @@ def _tail(uniform: Callable[[], float]) -> float:
 
 def initialize(machine: Machine, scale: float = 0.01, seed: int = 123, rng: str = "julia") -> Machine:
     """The machine with weights drawn from a normal distribution of deviation `scale`, in link order.
-
     `rng="julia"` draws Float32(scale · randn) as the journal did after `Random.seed!(seed)`; `rng="numpy"` draws from
     `numpy.random.default_rng(seed)`. Raises DMMError for another generator, or a seed that is no whole number ≥ 0.
+
+    >>> dmm.initialize(dmm.feedforward(), scale=1.0).vector()[:2]
+    array([-0.64573067, -1.46325135])
     """
     count = len(machine.links)
     if not (isinstance(scale, (int, float)) and 0 <= scale < np.inf):

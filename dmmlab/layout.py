@@ -23,10 +23,7 @@ Place = tuple[int, slice]  # of a field: the part it is computed in (0 streams, 
 
 @dataclass
 class Group:
-    """Neurons of one kind computed together. Every field has a row (input) or column (output) a neuron.
-
-    Places are counted from the start of the block.
-    """
+    """Neurons of one kind; every field has a row (input) or column (output) a neuron, counted within the block."""
 
     kind: Kind
     neurons: list[str]
@@ -61,8 +58,8 @@ class Part:
         """Say where every weight goes.
 
         `constants` are zero and the fixed weights; entry e of the flattened array (rows × columns) is entry `cells[e]`
-        of the soft weights followed by the constants. Soft link i lies at the entry `places[i]`, or, if it has none
-        in this part, at one past the end.
+        of the soft weights followed by the constants. Soft link i lies at the entry `places[i]`, or, if it has none in
+        this part, at one past the end.
         """
         self.cells = np.full(len(self.rows) * len(self.columns), links)
         self.places = np.full(links, self.cells.size)

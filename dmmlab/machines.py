@@ -29,7 +29,11 @@ SOURCES = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1
 
 
 class Link(NamedTuple):
-    """One place of a matrix: an input field of a neuron that reads an output field of a neuron."""
+    """One place of a matrix: an input field of a neuron that reads an output field of a neuron.
+
+    >>> print(dmm.Link("norm", "dict", "accum", "dict"))
+    norm.dict <- accum.dict
+    """
 
     to_neuron: str
     to_field: str
@@ -52,11 +56,13 @@ class Link(NamedTuple):
 @dataclass(frozen=True)
 class Machine:
     """Neurons (name → kind), trainable links with their weights, and a fixed matrix.
-
     `links` are the trainable places in link order, those of weight zero included; `weights` and `fixed` are V-values
     of depth 4. `dot_clip` bounds the output of dot neurons. `silent_fields` are names that every neuron but the
     sources also accepts and offers although its kind neither reads nor emits them: the recurrent machine links
     everything to everything. Raises DMMError that names a link whose neuron or field does not exist.
+
+    >>> dmm.Machine({"one": "const_1", "output": "output"}).link("output.dict-1", "one.const_1", 0.5).weights
+    VValue({'output': {'dict-1': {'one': {'const_1': 0.5}}}})
     """
 
     neurons: Mapping[str, str]
@@ -238,8 +244,11 @@ def check_matrix(matrix: Mapping, what: str = "matrix") -> VValue:
 
 def load_matrix(path: str | os.PathLike) -> VValue:
     """Read a matrix (JSON: to-neuron → to-field → from-neuron → from-field → weight), as the journal wrote them.
-
     Raises DMMError that begins with the path for a file that is not JSON, not of depth 4, or not finite.
+
+    >>> dmm.save_matrix(dmm.handcrafted_detector().weights, "detector.json")
+    >>> dmm.load_matrix("detector.json")["norm"]
+    VValue({'dict': {'accum': {'dict': 1.0}}})
     """
     content = read_json(path, "matrix file")
     try:
@@ -249,14 +258,19 @@ def load_matrix(path: str | os.PathLike) -> VValue:
 
 
 def save_matrix(matrix: Mapping, path: str | os.PathLike) -> None:
-    """Write a matrix as JSON in the journal's interchange format."""
+    """Write a matrix as JSON in the journal's interchange format.
+
+    >>> dmm.save_matrix({"norm": {"dict": {"accum": {"dict": 1.0}}}}, "matrix.json")
+    """
     write_json(path, check_matrix(matrix).to_dict())
 
 
 def load_machine(name: str) -> Machine:
     """A machine of the project's data/machines; `name.about.json` there says how it was made.
-
     Raises DMMError that lists the names there are, or begins with the path of a file that is no machine.
+
+    >>> len(dmm.load_machine("published-19").links)
+    19
     """
     folder = project_root() / "data" / "machines"
     names = sorted(path.stem for path in folder.glob("*.json") if not path.stem.endswith(".about"))
@@ -277,8 +291,10 @@ def _fixed(links: Iterable[tuple[str, str]]) -> VValue:
 
 def handcrafted_detector(dot_clip: float = DOT_CLIP) -> Machine:
     """The duplicate-character detector written by hand: 9 neurons, 8 soft links of weight 1 (arXiv:1606.09470, sec. 3).
-
     Left: relu(count of the most frequent character − 1); right: the number of '.', clipped.
+
+    >>> dmm.run(dmm.handcrafted_detector(), "banana.", ticks=70)[-1]
+    array([2., 1.])
     """
     program = """
         accum.dict-2 <- input.char
@@ -295,9 +311,11 @@ def handcrafted_detector(dot_clip: float = DOT_CLIP) -> Machine:
 
 def write_program(text: str, dot_clip: float = DOT_CLIP) -> Machine:
     """A machine from lines "to.field <- weight from.field"; a weight of 1 may be left out.
-
     A neuron's name says its kind, up to the first hyphen (`compare-2`; `letter-a` is the source of that letter).
     Accumulators remember. Raises DMMError that names the line it cannot read.
+
+    >>> dmm.write_program("output.dict-1 <- 2 const_1.const_1").weights
+    VValue({'output': {'dict-1': {'const_1': {'const_1': 2.0}}}})
     """
     machine, memories = Machine({**SOURCES, "output": "output"}, fixed=_fixed(CLOCK), dot_clip=dot_clip), []
     for line in filter(str.strip, text.splitlines()):
@@ -325,9 +343,10 @@ def feedforward(
     letters: str = "",
 ) -> Machine:
     """Layers of neurons `kind-layer-copy` with every skip link from earlier layers; all weights zero.
+    Accumulators remember by a fixed link. `letters` adds a source for each: "letter-a" emits {a: 1} at every tick.
 
-    5 × 2 of the four kinds have 1,486 soft links, 6 × 2 without compare 942. Accumulators remember by a fixed link.
-    `letters` adds a source for each, a neuron "letter-a" that emits {a: 1} at every tick as eos does with '.'.
+    >>> len(dmm.feedforward().links), len(dmm.feedforward(layers=6, kinds=["accum", "norm", "dot"]).links)
+    (1486, 942)
     """
     layers, copies = whole("layers", layers), whole("copies", copies)
     inner = _inner_kinds(kinds)
@@ -354,9 +373,11 @@ def recurrent(
     copies: int = 1, dot_clip: float = DOT_CLIP, kinds: Sequence[str] = ("accum", "norm", "compare", "dot")
 ) -> Machine:
     """Everything connected to everything: `kind-copy` neurons with all seven fields each; all weights zero.
+    (2 + 28·copies)·(3 + 28·copies) soft links. No fixed memory. The 2022 journal's recurrent run with `id`
+    (v0-1/rec-with-id-4-instead-of-5) had four copies of five kinds, "id" the last of them.
 
-    (2 + 28·copies)·(3 + 28·copies) soft links: 930 for one copy, 20,306 for five. No fixed memory. The 2022 journal's
-    recurrent run with `id` (v0-1/rec-with-id-4-instead-of-5) had four copies of five kinds, "id" the last of them.
+    >>> [len(dmm.recurrent(copies).links) for copies in (1, 5)]
+    [930, 20306]
     """
     copies, kinds = whole("copies", copies), _inner_kinds(kinds)
     for kind in kinds.values():

@@ -29,7 +29,7 @@ class Ops(Protocol):
         """Inner product of two streams, a number."""
 
     def max_norm(self, a: Any) -> Any:
-        """Largest |leaf| of a stream, a number; at ties its gradient is split evenly unless a tie order is given."""
+        """Largest `|leaf|` of a stream, a number; at ties its gradient is split evenly unless a tie order is given."""
 
     def number(self, a: Any) -> Any:
         """The ':number' part of a stream, a number."""

@@ -23,14 +23,15 @@ Array = numpy.ndarray
 
 class Objective:
     """A machine's loss on a task, as a function of its vector of trainable weights.
-
     data loss: the mean over strings of the sum, over ticks and both outputs, of the squared error against the teacher;
     loss: data loss + l1·Σ|w| + l2·Σw² + rows·Σ(sum of an input field's weights − 1)², the last as the 2022 journal had
     it, after arXiv:1801.06105. All methods take weights of shape (links,), or (members, links) for many machines at
-    once, and give one result a member. `memory_gradient="truncated"` is the journal's gradient, which does not pass
-    through memories. At ties of a max-norm the gradient is split evenly, or all goes to the tied character
-    that comes last in `tie_order`; the journal's was "nge trs.i". `memory` is what a run may take, in MB (see `Flat`).
-    Raises DMMError for weights of another length.
+    once, and give one result a member; other shapes raise DMMError. `memory_gradient="truncated"` is the journal's,
+    which stops at memories. At ties of a max-norm the gradient is split evenly, or all goes to the tied character that
+    comes last in `tie_order`; the journal's was "nge trs.i". `memory` is what a run may take, in MB (see `Flat`).
+
+    >>> dmm.Objective(dmm.handcrafted_detector(), dmm.Task(["aa."])).loss([np.ones(8), np.zeros(8)])
+    array([  0., 167.])
     """
 
     def __init__(

@@ -14,7 +14,11 @@ from dmmlab.vvalues import VValue, from_leaves
 
 
 class Program(NamedTuple):
-    """A machine, and its outputs before the first tick: neuron → field → value."""
+    """A machine, and its outputs before the first tick: neuron → field → value.
+
+    >>> dmm.PROGRAMS["oscillator"]().start
+    VValue({'accum': {'dict': {'self': {'delta': {'accum': {'dict': -2.0}}}}}})
+    """
 
     machine: Machine
     start: VValue
@@ -31,10 +35,9 @@ def links(weights: Mapping[str, float]) -> VValue:
 
 
 def wave(columns: Sequence[int] = (2, 3, 4)) -> Program:
-    """A wave in the matrix: the one 1 in the row of Self's delta moves to the next of these columns at every tick.
+    """A wave in the matrix: the one 1 in the row of Self's delta moves to the next of two or more columns every tick.
 
-    Neuron accum-c holds the update that takes the 1 from its own column c to the next (arXiv:1706.00648, B.2).
-    Raises DMMError for less than two columns.
+    Neuron accum-c holds the update that takes the 1 from column c onwards (arXiv:1706.00648, B.2). Raises DMMError.
     """
     if len({*columns}) < max(2, len(columns)):
         raise DMMError(f"columns are {columns!r}; a wave needs at least two different ones")
@@ -116,11 +119,14 @@ def duplicates() -> Program:
 
 def automaton(transitions: Sequence[Mapping[str, int]]) -> Program:
     """A finite automaton whose state is where the links of its gates begin: a character rewrites them.
-
     `transitions[state][character]` is the next state; where a character is missing the state stays. The machine answers
     with the number of the state, 0 at first; to its right it answers 1, which keeps the source of numbers awake. A
     rewiring takes two ticks to be felt, so give a character at least that long. Raises DMMError for a next state that
     does not exist, and for what is no single visible character.
+
+    >>> machine, start = dmm.automaton([{"a": 1}, {"b": 0}])
+    >>> dmm.answers(machine, "abba", start=start)[9::10, 0]  # the states after 10, 20, … ticks
+    array([1., 0., 0., 1., 1., 1.])
     """
     for letter in {letter for row in transitions for letter in row if len(letter) != 1 or letter.isspace()}:
         raise DMMError(f"{letter!r} is no single visible character; an automaton reads one at a time")
@@ -155,3 +161,8 @@ PROGRAMS = {
     "word counter": word_counter,
     "duplicates": duplicates,
 }
+"""Name → function that builds the program.
+
+>>> [*dmm.PROGRAMS]
+['wave', 'soliton', 'oscillator', 'switch', 'word counter', 'duplicates']
+"""

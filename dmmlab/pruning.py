@@ -92,9 +92,11 @@ def supports(machine: Machine, links: Iterable[Link]) -> tuple[Ends, Ends]:
 
 def living(machine: Machine) -> Machine:
     """The machine without links that cannot matter, and without neurons that none of the others needs.
-
     A link matters if its weight is not zero, something can flow along it, and what it feeds reaches the output.
     The answers stay the same, exactly. Timer and input are kept.
+
+    >>> len(dmm.living(dmm.embed(dmm.handcrafted_detector(), dmm.feedforward())).links)
+    8
     """
     weights = {link: weight for link, weight in zip(machine.links, machine.vector().tolist(), strict=True) if weight}
     while True:
@@ -137,7 +139,7 @@ def press(
 ) -> Array:
     """Train by Adam and pull every weight towards zero, where it may come to rest.
 
-    Adam's usual step is its learning rate; each step also takes `pressure(step)` times that from every |w|. Being
+    Adam's usual step is its learning rate; each step also takes `pressure(step)` times that from every `|w|`. Being
     relative to the step and not to the loss, one pressure suits tasks whose answers are large and tasks whose answers
     are small. Changes `adam`; returns the weights. Raises DMMError where the loss is not finite.
     """
@@ -176,7 +178,7 @@ def solve(machine: Machine, task: Task, rounds: int = 40) -> tuple[Machine, floa
 
 
 def costs(machine: Machine, task: Task, order: str = "leave-one-out") -> Array:
-    """What removing each link would cost, (links,): the data loss without it, or, for "magnitude", its |weight|."""
+    """What removing each link would cost, (links,): the data loss without it, or, for "magnitude", its `|weight|`."""
     weights = machine.vector()
     if order == "magnitude":
         return np.abs(weights)
@@ -210,9 +212,8 @@ def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "
 def rewire(machine: Machine, task: Task, architecture: Machine, keep: Collection[str] = ()) -> Machine:
     """A shorter machine with data loss zero that lies one link aside, or the same machine if there is none.
 
-    Once weights are canonical, programs are nearly discrete: every machine that drops one or two links and adds one,
-    between its own neurons and the sources, with one of the three smallest weights that occur (mostly 1 is alone), is
-    tried, all of them as batches.
+    Once weights are canonical, programs are nearly discrete: all machines that drop one or two links and add one,
+    between their neurons and the sources, of one of the three smallest weights (mostly 1 alone), are tried in batches.
     """
     known = dict(zip(machine.links, machine.vector().tolist(), strict=True))
     neurons = {name: kind for name, kind in architecture.neurons.items() if name in machine.neurons or name in SOURCES}

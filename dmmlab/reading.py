@@ -31,10 +31,12 @@ SAME = 1e-9
 
 def canonical(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
     """The machine in canonical form: no idle links, as many weights as possible 1, no copies, simple fractions.
-
     Its answers are those of `machine` to 1e-9 on random strings. A dot's clip is the one thing that has units; factors
     pass the dot neurons in `free_dots` nevertheless, and the answers are the same as long as those do not clip.
     Raises DMMError for machines with loops other than memories.
+
+    >>> dmm.canonical(dmm.write_program("norm.dict <- 2 input.char").link("output.dict-1", "norm.norm", 3)).vector()
+    array([1., 6.])
     """
     while True:
         form = merge(rescale(living(machine), free_dots))
@@ -247,8 +249,10 @@ def merge(machine: Machine) -> Machine:
 
 def same_program(a: Machine, b: Machine) -> bool:
     """Whether two machines are the same program: equal graphs with equal weights once both are in canonical form.
-
     After merging, neurons with equal signatures are one, so equal signatures of the outputs mean isomorphic graphs.
+
+    >>> dmm.same_program(dmm.load_machine("synthesized-four-strings"), dmm.handcrafted_detector())
+    True
     """
     forms = [canonical(each) for each in (a, b)]
     return len({(signatures(each)[each.output], each.dot_clip) for each in forms}) == 1

@@ -8,21 +8,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, FancyArrowPatch
 from matplotlib.style import context
 
 from dmmlab.drawing import NEGATIVE, POSITIVE, QUIET
 from dmmlab.engine import Tick
-from dmmlab.figures import STYLE, new_figure
+from dmmlab.figures import new_figure
 from dmmlab.files import DMMError
 from dmmlab.machines import Link
+from dmmlab.recipes import STYLE
 from dmmlab.vvalues import VValue
 
 COLOURS = LinearSegmentedColormap.from_list("weights", [NEGATIVE, "white", POSITIVE])
 
 
 def matrices(ticks: Sequence[Tick], name: str = "self") -> dict[int, VValue]:
-    """The matrix that the neuron `name` emitted at every tick, tick → matrix. Raises DMMError where it emitted none."""
+    """The matrix that the neuron `name` emitted at every tick, tick → matrix. Raises DMMError where it emitted none.
+
+    >>> machine, start = dmm.PROGRAMS["oscillator"]()
+    >>> dmm.matrices(dmm.trace(machine, "a", ticks=2, start=start))[2]["self"]
+    VValue({'delta': {'accum': {'dict': 1.0}}, 'accum': {'self': {'matrix': 1.0}}})
+    """
     emitted = {tick.tick: tick.outputs[name] for tick in ticks if name in tick.outputs}
     found = {tick: fields["matrix"] for tick, fields in emitted.items() if "matrix" in fields}
     if len(found) < len(ticks) or not ticks:
@@ -32,9 +37,10 @@ def matrices(ticks: Sequence[Tick], name: str = "self") -> dict[int, VValue]:
 
 def plot_matrix(history: Mapping[int, VValue], columns: int = 2) -> Figure:
     """The links that change, over ticks, as a heat map: blue for positive weights, vermilion for negative ones.
+    `history` is what `matrices` gives. Raises DMMError where no link ever changes, and where ticks are left out.
 
-    `history` maps ticks to matrices, as `matrices` gives them. Raises DMMError where no link ever changes, and for
-    ticks that do not follow one another.
+    >>> machine, start = dmm.PROGRAMS["wave"]()
+    >>> dmm.plot_matrix(dmm.matrices(dmm.trace(machine, "a", start=start))).savefig("wave.pdf")
     """
     if [*history] != [*range(min(history, default=1), max(history, default=0) + 1)]:
         raise DMMError("these ticks do not follow one another; give all between the first and the last")
@@ -60,9 +66,11 @@ def plot_matrix(history: Mapping[int, VValue], columns: int = 2) -> Figure:
 
 def draw_changes(history: Mapping[int, VValue], ticks: Sequence[int], height: float = 2.1) -> Figure:
     """The circuit at some ticks, three in a row of `height` inches: every neuron keeps its place on a circle.
-
     Links are blue for positive weights and vermilion for negative ones; those that were not there in the picture
     before are thick, and those that were are left as grey dots. Raises DMMError for a tick that is not in `history`.
+
+    >>> machine, start = dmm.PROGRAMS["wave"]()
+    >>> dmm.draw_changes(dmm.matrices(dmm.trace(machine, "a", start=start)), ticks=[1, 2, 3]).savefig("wave.pdf")
     """
     if missing := [tick for tick in ticks if tick not in history] or ([] if ticks else ["none"]):
         there = f"{min(history)} to {max(history)}" if history else "none"
@@ -110,8 +118,9 @@ def _draw_circuit(axes: Axes, wires: Mapping, before: Mapping | None, places: Ma
 
 def _arrow(axes: Axes, source: np.ndarray, to: np.ndarray, **look: object) -> None:
     if np.array_equal(source, to):  # a loop, half hidden by the name
+        turn = np.linspace(0, 2 * np.pi, 50)
         center = source + 0.13 * np.array([0.0, 1.0 if source[1] > 0 else -1.0])
-        axes.add_patch(Ellipse(center, 0.22, 0.26, fill=False, zorder=1, **look))
+        axes.plot(center[0] + 0.11 * np.cos(turn), center[1] + 0.13 * np.sin(turn), zorder=1, **{"ls": "-", **look})
         return
     shape = {"connectionstyle": "arc3,rad=0.12", "arrowstyle": "-|>", "mutation_scale": 6, "shrinkA": 5, "shrinkB": 7}
-    axes.add_patch(FancyArrowPatch(source, to, **shape, **look))
+    axes.annotate("", to, source, arrowprops=shape | look)

@@ -3,8 +3,7 @@
 A neuron of kind `self` holds the machine's matrix by a link of weight 1 from itself and adds what arrives at its
 `delta` (arXiv:1706.00648, appendix B; arXiv:1712.07447, sections 4 and 7). There a matrix has rank 6, with the kinds of
 both neurons among its indices. Names are unique here, so depth 4 is enough: the kind of a neuron stands in the
-machine's table, and that of one born on the fly in its name, up to the first hyphen. A matrix can name registered kinds
-only.
+machine's table, and that of one born on the fly, which must be registered, in its name, up to the first hyphen.
 
 A neuron that no link touches sleeps: it emits nothing, and so a link that would wake it has no derivative.
 """

@@ -16,10 +16,11 @@ from dmmlab.machines import Machine, handcrafted_detector, write_program
 @dataclass(frozen=True)
 class Task:
     """Answer on these strings as the teacher does.
+    `ticks` (None: characters × speed + 20) and `ticks_per_character` are one number or one a string, kept as tuples. A
+    string may be a tuple of words. Raises DMMError for no strings, one without characters, ticks or speeds below 1.
 
-    `ticks` and `ticks_per_character` are one number or one a string; `ticks=None` stands for
-    characters × ticks_per_character + 20. All are kept as tuples, one entry a string. A string may be a tuple of words.
-    Raises DMMError for no strings, a string without characters, or ticks or speeds below one.
+    >>> dmm.Task(["aa.", "b"]).ticks
+    (50, 30)
     """
 
     strings: Sequence[str]
@@ -51,12 +52,19 @@ class Task:
 # ---- the registry ----
 
 TASKS: dict[str, Callable[[], Task]] = {}
+"""The registered tasks: name → function that builds the task.
+
+>>> [*dmm.TASKS][:3]
+['duplicates', 'lead', 'balance']
+"""
 
 
 def task(name: str, *strings: str | tuple[str, ...]) -> Callable[[Callable[[], Machine]], Callable[[], Machine]]:
     """Decorator that registers a task: the strings to learn from, and a function that returns the teacher.
-
     A name that is registered already stands for the new task then. Raises DMMError for no strings.
+
+    >>> @dmm.task("duplicates in short strings", "aa.", "..b", "abab")
+    ... def teacher(): return dmm.handcrafted_detector()
     """
     if not strings:
         raise DMMError(f"task {name!r} has no strings; give at least one")
@@ -69,7 +77,11 @@ def task(name: str, *strings: str | tuple[str, ...]) -> Callable[[Callable[[], M
 
 
 def find_task(name: str) -> Task:
-    """The registered task of that name. Raises DMMError that lists the names there are."""
+    """The registered task of that name. Raises DMMError that lists the names there are.
+
+    >>> dmm.find_task("balance").strings
+    ('abba', 'aabab', 'cab bac', 'bbbbbba')
+    """
     if not isinstance(name, str) or name not in TASKS:
         raise DMMError(f"there is no task {name!r}; the tasks are {', '.join(TASKS)}")
     return TASKS[name]()

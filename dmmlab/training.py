@@ -26,8 +26,10 @@ Slope = Callable[[Array, int], tuple[float, Array]]  # (weights, updates so far)
 @dataclass
 class Adam:
     """Adam (Kingma & Ba 2015) with β 0.9 and 0.999, bias-corrected, ε outside the root, as Flux has it.
-
     `mean` and `variance` are the running moments of the gradient, (links,); `steps` counts the updates made.
+
+    >>> dmm.Adam(learning_rate=0.1).update(np.zeros(2), np.array([3.0, -1.0]))
+    array([-0.1,  0.1])
     """
 
     moments: ClassVar = ("mean", "variance")
@@ -47,7 +49,11 @@ class Adam:
 
 @dataclass
 class SGD:
-    """Gradient descent with momentum: `velocity`, (links,), is a running mean of the gradient."""
+    """Gradient descent with momentum: `velocity`, (links,), is a running mean of the gradient.
+
+    >>> dmm.SGD(learning_rate=0.1, momentum=0.5).update(np.zeros(2), np.array([3.0, -1.0]))
+    array([-0.15,  0.05])
+    """
 
     moments: ClassVar = ("velocity",)
     learning_rate: float = 1e-3
@@ -65,9 +71,11 @@ class SGD:
 @dataclass
 class Training:
     """The result of a training: the machine, its history, and the optimizer to go on with.
-
     `history` has one record a step with the fields data_loss, loss and l1 (Σ|w|), all taken before that step's update;
     `history.data_loss` and `history["data_loss"]` are arrays of shape (steps,).
+
+    >>> dmm.train(dmm.Objective(dmm.handcrafted_detector(), dmm.Task(["aa."])), steps=2, progress=False).history.l1
+    array([8., 8.])
     """
 
     machine: Machine
@@ -85,12 +93,14 @@ def train(
     progress: bool = True,
 ) -> Training:
     """Train a machine's weights along the gradient, with Adam unless another optimizer is given.
-
     With a `checkpoint` path the state is written there every `checkpoint_every` steps and at the end; a run that finds
-    its own checkpoint goes on from it and ends with the same bits as one that was never stopped. `optimizer` continues
-    an earlier training; `learning_rate` is 0.001 or the optimizer's unless given. Raises DMMError for a loss that is
-    not finite (the last good state is in the checkpoint, and in the error's `training`), and for a checkpoint that is
-    unreadable, of another training, or of more steps than asked.
+    its own goes on from it and ends with the same bits as one never stopped. `optimizer` continues an earlier training;
+    `learning_rate` is the optimizer's (0.001) unless given. Raises DMMError for a loss that is not finite (`training`
+    of the error is the last good state), and for a checkpoint damaged, of another training, or of more steps.
+
+    >>> objective = dmm.Objective(dmm.handcrafted_detector().with_vector(np.full(8, 0.9)), dmm.Task(["aa."]))
+    >>> dmm.train(objective, steps=200, progress=False).history.data_loss[[0, -1]].round(1)
+    array([25. ,  0.1])
     """
 
     def slope(weights: Array, _: int) -> tuple[float, Array]:

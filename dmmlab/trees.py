@@ -28,8 +28,7 @@ Path = tuple[str, ...]
 class Layered(Mapping):
     """A large mapping under a small patch (None: the key is gone): sums of large and small take time for the small.
 
-    A patch is folded into a new base when it has grown to the square root of it. The order of keys is that of the
-    larger one, whichever came first in the sum.
+    A patch is folded into a new base when it has grown to the square root of it. Keys stand in the larger one's order.
     """
 
     __slots__ = ("base", "patch", "size")

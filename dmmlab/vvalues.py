@@ -56,13 +56,13 @@ class _Algebra:
 
 
 class VValue(_Algebra, Mapping):
-    """A finite tree with string keys and real leaves: an element of a vector space.
+    """A finite tree with string keys and real leaves: an element of a vector space (arXiv:1712.07447, section 3).
+    It takes any nesting of dicts, V-values and numbers, traced ones too. `v["no such key"]` is the zero V-value; zero
+    leaves and empty branches are never stored. `v["a"]` is a float at the end of a path, else a V-value. A number
+    beside branches is under `":number"`. Immutable; equal by content. Raises DMMError that names the path.
 
-    `VValue({"a": 1.0, "b": {"c": -4.0}})` takes any nesting of dicts, V-values and numbers, traced ones included.
-    Missing paths are zero: `v["no such key"]` is the zero V-value; zero leaves and empty branches are never stored.
-    `v["a"]` is a float at the end of a path, else a V-value. A number beside branches is kept under `":number"`.
-    Values are immutable and equal by content. Raises DMMError, naming the path, for anything else than such a tree.
-    Source: arXiv:1712.07447, section 3.
+    >>> dmm.VValue({"a": 1.0, "b": {"c": -4.0}}) - {"a": 1.0}
+    VValue({'b': {'c': -4.0}})
     """
 
     __slots__ = ("_tree",)
@@ -178,15 +178,21 @@ def scale(factor: float, v: VValue | float) -> VValue:
 
 @primitive
 def inner(a: VValue | float, b: VValue | float) -> float:
-    """The inner product: the sum, over common paths, of the products of the leaves."""
+    """The inner product: the sum, over common paths, of the products of the leaves.
+
+    >>> dmm.inner({"a": 2.0, "b": 1.0}, {"a": 3.0})
+    6.0
+    """
     return trees.inner(_raw(a), _raw(b))
 
 
 @primitive
 def mask(a: VValue | float, b: VValue | float) -> VValue:
     """Every number of the mask `a` times the whole subtree of `b` at its path; a map against a number gives zero.
-
     Bilinear; a number at the root of the mask scales all of `b`.
+
+    >>> dmm.mask({"a": 2.0}, {"a": {"c": -4.0}, "b": 3.0})
+    VValue({'a': {'c': -8.0}})
     """
     return from_tree(trees.mask(_raw(a), _raw(b)))
 
@@ -198,10 +204,12 @@ def _common(a: VValue | float, b: VValue | float) -> VValue:
 
 @primitive
 def max_norm(v: VValue | float, tie_order: str | None = None) -> float:
-    """The largest |leaf|; 0 for the zero V-value. At ties its gradient is split evenly among the tied leaves.
-
+    """The largest `|leaf|`; 0 for the zero V-value. At ties its gradient is split evenly among the tied leaves.
     With a `tie_order` it goes to the tied leaf whose key comes last in that string; keys that are not in it count as
     coming before all others, and share evenly if no other is tied.
+
+    >>> dmm.max_norm({"a": 1.0, "b": {"c": -4.0}})
+    4.0
     """
     return max((abs(leaf) for _, leaf in trees.leaves(_raw(v))), default=0.0)
 
@@ -219,7 +227,11 @@ def _steepest(v: VValue | float, tie_order: str | None) -> VValue:
 
 @primitive
 def number(v: VValue | float) -> float:
-    """The number at the root of a V-value: its ":number" part, 0 if it has none."""
+    """The number at the root of a V-value: its ":number" part, 0 if it has none.
+
+    >>> dmm.number({"a": 1.0, ":number": 2.0})
+    2.0
+    """
     return trees.root(_raw(v)).get(NUMBER, 0.0)
 
 
@@ -299,10 +311,7 @@ class VValueBox(_Algebra, ArrayBox):
 
 
 class VValueSpace(VSpace):
-    """The space of all V-values for autograd. It has no fixed dimension: all V-values live in the same one.
-
-    Ones and random vectors are drawn over the paths of the value it was made for.
-    """
+    """The space of all V-values for autograd, of no fixed dimension; ones and random vectors have `value`'s paths."""
 
     __slots__ = ("value",)
 

@@ -26,8 +26,7 @@ SPARE = 4  # plans kept for later runs
 class Stock:
     """The plans of a compiled machine: made when asked for, and kept for the next who asks when nobody uses them.
 
-    `memory` is what the plans of one run may take, in MB; it decides how long a window is, and how many of them leave
-    what a gradient needs.
+    `memory` is what the plans of one run may take, in MB: it decides how long windows are, and how many are kept.
     """
 
     def __init__(self, compiled: Compiled, blocks: list[Block], memory: float) -> None:

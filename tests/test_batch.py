@@ -246,7 +246,7 @@ def test_cleaning_keeps_only_what_lasts():
     ]
     bare = new_markdown_cell("text", metadata={"tags": [], "papermill": {}})
     metadata = {"papermill": {}, "widgets": {}, "language_info": {"name": "python", "version": "3"}, "title": "T"}
-    notebook = batch._clean(new_notebook(cells=[cell, bare], metadata=metadata), 1.5)
+    notebook = batch._clean(batch._forget(new_notebook(cells=[cell, bare], metadata=metadata)), 1.5)
     assert [output.output_type for output in notebook.cells[0].outputs] == ["stream", "execute_result"]
     assert [cell.metadata for cell in notebook.cells] == [{"tags": ["keep"]}, {}]
     assert set(notebook.metadata) == {"dmmlab", "kernelspec", "language_info", "title"}

@@ -38,7 +38,19 @@ ROOMS = [
     ),
     *("julia", "tasks", "objective", "training", "workers", "evolution"),
     *("exactness", "pruning", "reading", "formulas", "synthesis"),
-    *("drawing", "tikz", "figures", "rewiring", "stepper", "batch", "sweeps", "__main__"),
+    *(
+        "drawing",
+        "tikz",
+        "recipes",
+        "figures",
+        "rewiring",
+        "stepper",
+        "batch",
+        "gallery",
+        "skeleton",
+        "sweeps",
+        "__main__",
+    ),
 ]
 
 

@@ -317,9 +317,10 @@ def test_pictures_of_a_matrix_that_changes(tmp_path):
     assert image[0, 0] == image[1, -1] == 1.0 and image[0, -1] == image[1, 0] == 0.0
     circuits = draw_changes(history, [30, 40, 60])
     assert [axes.get_title() for axes in circuits.axes] == ["tick 30", "tick 40", "tick 60"]
-    thick = [[p for p in axes.patches if p.get_linewidth() > 1] for axes in circuits.axes]
+    arrows = [[t.arrow_patch for t in axes.texts if getattr(t, "arrow_patch", None)] for axes in circuits.axes]
+    thick = [[p for p in each if p.get_linewidth() > 1] for each in arrows]
     assert [len(each) for each in thick] == [0, 1, 0]  # the link that appeared
-    gone = [[p for p in axes.patches if p.get_linestyle() in (":", "dotted")] for axes in circuits.axes]
+    gone = [[p for p in each if p.get_linestyle() in (":", "dotted")] for each in arrows]
     assert [len(each) for each in gone] == [0, 1, 0]
     for name in ("one", "two"):
         save_figure(draw_changes(history, [30, 40]), name, tmp_path)

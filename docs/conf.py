@@ -1,0 +1,162 @@
+"""The published journal (Sphinx): what `make site` collects, draws and builds. Nothing is executed, nothing fetched."""
+
+import ast
+import inspect
+import re
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+import dmmlab as dmm
+from dmmlab.files import write_whole
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "LICENSE", "data/README.md", "docs/index.md", "docs/api.md", "notebooks/*.ipynb", "figures/**/*")
+BARS = re.compile(r"<mo(?=[^>]*>(\||&#x0007C;|&#x02016;)</mo>)")
+BOTTOM = 'preserveAspectRatio="xMidYMax"'  # circuits side by side stand on one line
+ROW = re.compile(r"^\| (`.*) \| (.*) \|$", re.MULTILINE)  # of README's table of modules
+
+project, author, copyright, language = "dmmlab", "the authors of dmmlab", "the authors of dmmlab (MIT licence)", "en"
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+exclude_patterns = []
+smartquotes = False  # strings and code stay as they are written
+
+nb_execution_mode = "off"  # the committed outputs are the site
+nb_ipywidgets_js = {}  # would come from the network
+suppress_warnings = ["mystnb.unknown_mime_type"]  # the data of figures, kept among the outputs for `dmmlab figures`
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_display_short_literal_types = True
+# Private names are not on the page of names, and those of other projects cannot be looked up without a network.
+nitpick_ignore_regex = [("py:.*", r"(?!dmmlab\.).*|dmmlab\.\w+\..*")]
+
+html_context = {"default_mode": "auto"}
+html_theme = "sphinx_book_theme"
+html_title = "dmmlab"
+html_static_path, html_css_files = [str(ROOT / "docs/static")], ["site.css"]
+html_math_renderer = "mathml"
+html_copy_source, html_sourcelink_suffix = True, ""
+html_theme_options = {
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],  # the search field is in the sidebar
+    "footer_content_items": ["copyright"],
+    "home_page_in_toc": True,
+    "navigation_with_keys": False,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+
+# ---- what the site is made of ----
+
+
+def collect(source: Path) -> None:
+    """Copy what is published into the folder that Sphinx reads, so that links between files are links between pages."""
+    for path in filter(Path.is_file, (path for pattern in PAGES for path in sorted(ROOT.glob(pattern)))):
+        target = source / path.relative_to(ROOT / "docs" if path.parent.name == "docs" else ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    with (source / "api.md").open("a") as page:
+        page.write(reference((ROOT / "README.md").read_text()))
+    start = dmm.initialize(dmm.feedforward(), scale=0.01, seed=123)
+    story = {"1486": start, "19": dmm.load_machine("published-19"), "8": dmm.load_machine("synthesized-four-strings")}
+    for name, machine in story.items():
+        drawing = dmm.draw(machine)
+        svg = drawing.svg().replace("<svg", f'<svg role="img" aria-label="Circuit: {drawing.summary}" {BOTTOM}', 1)
+        write_whole(source / "circuits" / f"{name}.html", svg)
+
+
+def reference(readme: str) -> str:
+    """The public names under the rooms of README's table of modules, or a room of their own where it lacks theirs."""
+    tree = ast.parse(Path(dmm.__file__).read_text())
+    lines = (line for line in tree.body if isinstance(line, ast.ImportFrom))
+    homes = {name.name: line.module.split(".")[1] for line in lines for name in line.names}
+    rooms = {tuple(re.findall(r"`(\w+)`", modules)): text for modules, text in ROW.findall(readme)}
+    for home in sorted({homes[name] for name in dmm.__all__} - {name for names in rooms for name in names}):
+        rooms[home,] = inspect.getdoc(import_module(f"dmmlab.{home}")).splitlines()[0].rstrip(".")
+    page = ""
+    for names, text in rooms.items():
+        entries = [entry(name) for name in sorted(dmm.__all__, key=str.lower) if homes[name] in names]
+        if entries:
+            title = ", ".join(f"`{name}`" for name in names)
+            page += f"\n## {title}\n\n{text[0].upper()}{text[1:]}.\n\n```{{eval-rst}}\n{''.join(entries)}```\n"
+    return page
+
+
+def entry(name: str) -> str:
+    """The directive for a public name; constants say what they hold."""
+    value = getattr(dmm, name)
+    if inspect.isclass(value):
+        return f".. autoclass:: dmmlab.{name}\n   :members:\n\n"
+    if callable(value):
+        return f".. autofunction:: dmmlab.{name}\n\n"
+    held = f"A dict with the keys {', '.join(f'``{key}``' for key in value)}." if isinstance(value, dict) else "A list."
+    return f".. py:data:: dmmlab.{name}\n\n   {held}\n\n"
+
+
+# ---- how Sphinx reads and writes it ----
+
+
+def tidy_docstring(app, what, name, obj, options, lines) -> None:
+    """Docstrings are plain prose in which backticks mean code, with examples: nothing else in them is markup."""
+    paragraphs = re.sub(r"(?<=[^>\n])\n(?=>>> )", "\n\n", "\n".join(lines), count=1).split("\n\n")
+    lines[:] = "\n\n".join(each if each.lstrip().startswith(">>>") else prose(each) for each in paragraphs).splitlines()
+
+
+def prose(text: str) -> str:
+    """The same words in Sphinx's markup: its signs escaped, single backticks doubled."""
+    parts = re.split(r"`([^`]+)`", text)
+    parts[::2] = [re.sub(r"([*_|\\])", r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [f"``{' '.join(part.split())}``" for part in parts[1::2]]
+    return "".join(parts)
+
+
+def skip_plain_fields(app, what, name, obj, skip, options) -> bool | None:
+    """The fields of named tuples are in the signature already."""
+    return True if (inspect.getdoc(obj) or "").startswith("Alias for field") else None
+
+
+def true_signature(app, what, name, obj, options, signature, result):
+    """The signatures that autograd's primitives hide."""
+    return (str(inspect.signature(obj.fun)), "") if hasattr(obj, "fun") else None
+
+
+def name_pictures(app, document) -> None:
+    """Pictures among outputs get a text: that of the section they stand in."""
+    for image in document.findall(nodes.image):
+        if not image.get("alt"):
+            section = image.parent
+            while not isinstance(section, nodes.section):
+                section = section.parent
+            image["alt"] = f"Picture: {section[0].astext()}"
+
+
+def mathml(tex: str, display: str = "inline") -> str:
+    """A formula as MathML, which browsers draw without a script; its bars are brackets, not operators with spaces."""
+    return BARS.sub('<mo lspace="0" rspace="0"', convert(tex, display=display))
+
+
+def inline_math(writer, node) -> None:
+    writer.body.append(mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def block_math(writer, node) -> None:
+    writer.body.append(f'<div class="formula" tabindex="0">{mathml(node.astext(), "block")}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app) -> None:
+    collect(Path(app.srcdir))
+    app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.connect("autodoc-process-docstring", tidy_docstring)
+    app.connect("autodoc-skip-member", skip_plain_fields)
+    app.connect("autodoc-process-signature", true_signature)
+    app.connect("doctree-read", name_pictures)
