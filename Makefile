@@ -12,8 +12,8 @@ test: .venv/ready lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: .venv/ready
-	$(BIN)/ruff check dmmlab tests notebooks
-	$(BIN)/ruff format --check dmmlab tests notebooks
+	$(BIN)/ruff check dmmlab tests notebooks docs
+	$(BIN)/ruff format --check dmmlab tests notebooks docs
 
 bench: .venv/bench-ready
 	$(ONE_THREAD) $(BIN)/python tests/bench.py
@@ -26,9 +26,9 @@ setup: .venv/ready
 
 # Every file in site/ is made anew, from what is committed and the figures that the notebooks keep.
 site: .venv/ready
-	rm -rf build/site site && mkdir -p build/site
+	rm -rf build site && mkdir -p build/source
 	$(BIN)/dmmlab figures --format svg --width 7.16
-	$(BIN)/sphinx-build -q -n -W --keep-going -c docs build/site site
+	$(BIN)/sphinx-build -q -n -W --keep-going -c docs -d build/trees build/source site
 
 lab: .venv/ready
 	$(BIN)/jupyter lab notebooks

@@ -16,6 +16,7 @@ from typing import Any
 from dmmlab.files import DMMError, parse_json, project_root, write_json, write_whole
 
 TYPES = {"int": {int}, "float": {int, float}, "bool": {bool}, "str": {str}, "list": {list}, "dict": {dict}}
+DRAWN = ("injected-parameters", "papermill-error")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -247,9 +248,9 @@ def _forget(notebook: Any) -> Any:
             part.metadata.pop(key, None)
         if part.metadata.get("tags") == []:
             del part.metadata["tags"]  # papermill gives every cell a list of tags
-    for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", ()):
-            cell.id = "injected-parameters"  # papermill draws one at random
+    for number, cell in enumerate(notebook.cells):
+        if "id" in cell and any(tag.startswith(DRAWN) for tag in cell.metadata.get("tags", ())):
+            cell.id = f"papermill-{number}"  # it draws the names of its cells at random
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     return notebook

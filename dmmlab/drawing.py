@@ -96,6 +96,7 @@ def layout(source: str, format: str, width: float | None = None) -> bytes:
     # Where there is no `dot`, pygraphviz brings the library along; either as a process, which can be interrupted.
     command = [dot] if (dot := shutil.which("dot")) else [sys.executable, "-c", PYGRAPHVIZ]
     command += [f"-T{format}", "-Gdpi=200"] if format == "png" else [f"-T{format}"]
+    command += ["-Gmargin=0"] if format == "pdf" else []  # else half an inch, as on a sheet of paper
     command += [f"-Gsize={width:g},99"] if width else []
     # Fontconfig looks into XDG_DATA_HOME/fonts: matplotlib's DejaVu Sans is there, even on a machine without fonts.
     environment = os.environ | {"XDG_DATA_HOME": matplotlib.get_data_path(), "SOURCE_DATE_EPOCH": "0"}

@@ -11,7 +11,7 @@ import inspect
 import io
 import math
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class _Book:
         self.calls: list[list] = []
         self.made: dict[int, tuple[Any, list[int]]] = {}  # by identity; the object is held, so that it stays unique
         self.trouble = ""
-        self.closed = False
+        self.closed = self.styled = False
 
     @contextmanager
     def shut(self) -> Any:
@@ -90,7 +90,7 @@ class _Book:
             line += [self._plain(list(args)), self._plain(options)]
         except DMMError as error:
             self.trouble = self.trouble or f"{name}: {error}"
-        with self.shut(), context(STYLE):
+        with self.shut(), nullcontext() if self.styled else context(STYLE):
             result = method(target, *args, **options)
         for item, each in enumerate(_items(result)):
             self.made[id(each)] = each, [len(self.calls), item]
@@ -187,6 +187,7 @@ def replay(recipe: Mapping, width: float | None = None) -> Sheet:
         (own, height), made = recipe["size"], []
         with context(STYLE):
             sheet = Sheet(width or own, height)
+            sheet.book.styled = True
             for target, name, args, options in recipe["calls"]:
                 owner = sheet if target == "figure" else _value(target, made)
                 if name not in KEPT[_Figure if owner is sheet else _Axes]:

@@ -193,10 +193,10 @@ def work() -> None:
     try:
         if _key(_digest(Path(notebook)), values) != Path(folder).name:
             raise DMMError(f"{notebook}: it or the package changed while the sweep ran; give the command again")
-        shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
-        write_json(Path(folder) / "parameters.json", values)
         os.environ["DMMLAB_OUTPUT"] = folder
         for _ in range(TRIES):
+            shutil.rmtree(folder, ignore_errors=True)  # what a killed try left
+            write_json(Path(folder) / "parameters.json", values)
             entry = run_one(Path(notebook), values, Path(folder))
             if entry.get("error") != "DeadKernelError":
                 break
@@ -224,10 +224,10 @@ def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
         if console.is_terminal:
             stack.enter_context(Live(get_renderable=lambda: _picture(runs, console.height), console=console))
         futures = {}
-        for run in [run for run in runs if run.entry is None]:
-            (run.folder / "parameters.json").unlink(missing_ok=True)  # or what was killed would seem to run
-            futures[pool.submit(run_apart, str(run.notebook), run.values, str(run.folder))] = run
         try:
+            for run in [run for run in runs if run.entry is None]:
+                (run.folder / "parameters.json").unlink(missing_ok=True)  # or what was killed would seem to run
+                futures[pool.submit(run_apart, str(run.notebook), run.values, str(run.folder))] = run
             for future in as_completed(futures):
                 run, error = futures[future], future.exception()
                 if isinstance(error, DMMError):

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.util import logging
 
 import dmmlab as dmm
 from dmmlab.files import write_whole
 
+logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "LICENSE", "data/README.md", "docs/index.md", "docs/api.md", "notebooks/*.ipynb", "figures/**/*")
 BARS = re.compile(r"<mo(?=[^>]*>(\||&#x0007C;|&#x02016;)</mo>)")
+DOUBLE_BAR = '<mo stretchy="false">&#x02016;'
 BOTTOM = 'preserveAspectRatio="xMidYMax"'  # circuits side by side stand on one line
 ROW = re.compile(r"^\| (`.*) \| (.*) \|$", re.MULTILINE)  # of README's table of modules
 
@@ -63,6 +66,8 @@ def collect(source: Path) -> None:
         target = source / path.relative_to(ROOT / "docs" if path.parent.name == "docs" else ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    if (gallery := source / "figures/index.md").exists():  # `dmmlab figures` has drawn them all
+        gallery.replace(source / "figures/README.md")
     with (source / "api.md").open("a") as page:
         page.write(reference((ROOT / "README.md").read_text()))
     start = dmm.initialize(dmm.feedforward(), scale=0.01, seed=123)
@@ -139,8 +144,12 @@ def name_pictures(app, document) -> None:
 
 
 def mathml(tex: str, display: str = "inline") -> str:
-    """A formula as MathML, which browsers draw without a script; its bars are brackets, not operators with spaces."""
-    return BARS.sub('<mo lspace="0" rspace="0"', convert(tex, display=display))
+    """A formula as MathML, which browsers draw without a script. Its bars are brackets, not operators with spaces."""
+    drawn = convert(tex.replace("{aligned}", "{align*}"), display=display).replace("<mo>&#x02016;", DOUBLE_BAR)
+    drawn = re.sub(r"\\([#%_$])", r"\1", drawn)  # left as they are in \text
+    if "\\" in drawn or "<mi>&</mi>" in drawn:
+        logger.warning("latex2mathml does not know all of %s; write it with simpler commands", tex)
+    return BARS.sub('<mo lspace="0" rspace="0"', drawn)
 
 
 def inline_math(writer, node) -> None:

@@ -254,6 +254,16 @@ def test_cleaning_keeps_only_what_lasts():
     assert notebook.metadata.dmmlab == {"seconds": 1.5}
 
 
+def test_cells_that_papermill_adds_have_the_same_names_every_time():
+    def executed():
+        tags = (["injected-parameters"], ["papermill-error-cell-tag"], [])
+        cells = [new_code_cell("1", metadata={"tags": each, "papermill": {"duration": 1}}) for each in tags]
+        return [cell.id for cell in batch._forget(new_notebook(cells=cells)).cells]
+
+    assert executed()[:2] == executed()[:2] == ["papermill-0", "papermill-1"]
+    assert executed()[2] != executed()[2]
+
+
 def test_a_run_keeps_done_and_failed_notebooks(project, monkeypatch, capsys):
     # A `python3` that was registered elsewhere must not win over the Python that runs dmmlab.
     foreign = project.parent / "jupyter" / "kernels" / "python3" / "kernel.json"

@@ -87,7 +87,8 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path):
     folder.mkdir()
     (project / "notebooks").mkdir()
     (project / "pyproject.toml").write_text("")
-    words = "# dmmlab\n\n![]()\n\n## Notebooks\n\nSee [this](notebooks/99-gone.ipynb).\n\nRerun them\n"
+    headings = ("# dmmlab", "![]()", "## A machine of your own string", "`stepper.html` opens", "## Notebooks")
+    words = "\n\n".join([*headings, "See [this](notebooks/99-gone.ipynb).", "Rerun them"])
     (project / "README.md").write_text(words)
     done = build(project, folder)
     assert done.returncode != 0
@@ -114,6 +115,12 @@ def test_every_picture_has_a_text(site):
         page = (site / f"notebooks/{path.stem}.html").read_text()
         assert page.count('alt="Picture: ') == drawn
         assert '<img alt=""' not in page
+
+
+def test_formulas_are_drawn_whole(site):
+    page = (site / "notebooks/09-synthesis.html").read_text()
+    assert "<mtable" in page  # both lines of dmm.formula
+    assert "\\mathrm" not in page.split("Reading the result")[-1].split("Many seeds")[0]
 
 
 @needs_browser
