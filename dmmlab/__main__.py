@@ -54,7 +54,7 @@ def _sweep(options: argparse.Namespace) -> int:
     vary, given = read_vary(options.vary), dict(options.parameter)
     how = {"workers": options.workers, "scheduler": options.scheduler, "table": options.table}
     rows = sweep(options.number, vary, given, retry=options.retry, dry_run=options.dry_run, **how)
-    return int(any(row["status"] == "failed" for row in rows))
+    return int(not options.dry_run and any(row["status"] == "failed" for row in rows))
 
 
 def _figures(options: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def evaluator(function: Function, objective: Objective, workers: int = 1, schedu
     an address, or "local" for a cluster of so many workers here. Raises DMMError for a scheduler that does not answer.
     """
     if scheduler is not None:
-        with _client(workers, scheduler) as client:
+        with connect(workers, scheduler) as client:
             # As the result of a task it is computed anew where it got lost, which data sent out once would not be.
             packed = client.submit(_same, _pack(function, objective), pure=False)
             client.replicate([packed])  # or all shares would go where it is
@@ -71,7 +71,8 @@ def _pool(packed: bytes, workers: int) -> Iterator[Evaluate]:
 
 
 @contextmanager
-def _client(workers: int, scheduler: str) -> Iterator:
+def connect(workers: int, scheduler: str) -> Iterator:
+    """The client of a Dask scheduler, of a cluster of its own for "local". Raises DMMError where none answers."""
     import dask
     from distributed import Client, LocalCluster
 

@@ -271,14 +271,15 @@ def test_a_run_that_kills_its_process_every_time_fails_alone(project, stub):
 
 def test_ctrl_c_stops_all_keeps_what_is_finished_and_goes_on(project, stub, capsys):
     grid = {"pause": [0, 0.01, 60], "seed": [1, 2]}
-    stop = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    others = psutil.Process().children()  # of tests before
+    stop = threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT))
     stop.start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         sweep(9, grid, workers=2)
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 20
     assert not sweeps.ALIVE
-    assert not psutil.Process().children()
+    assert not {*psutil.Process().children()} - {*others}
     assert "6 runs: 4 done, 2 waiting" in capsys.readouterr().out
     assert len(table_of(project).splitlines()) == 5
     stub()
