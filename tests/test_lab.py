@@ -104,7 +104,40 @@ def test_before_anything_runs_pictures_stand_where_scripts_may_not(page):
     assert page.problems == []
 
 
-def test_every_cell_runs_when_it_is_asked_to(page):
+def read(panel):
+    """What the panel says of a neuron: (role, field) → V-value, abbreviated ones unfolded."""
+    while panel.locator("button[aria-expanded=false]").count():
+        panel.locator("button[aria-expanded=false]").first.click()
+    values = {}
+    for value in panel.locator("[data-key].value").all():
+        text = value.inner_text().replace("\N{MINUS SIGN}", "-")
+        values[tuple(value.get_attribute("data-key").split("/")[2:])] = json.loads(
+            text if text[:1] != "." else f"0{text}"
+        )
+    return values
+
+
+def check_that_keys_show_what_trace_says(page):
+    stepper = page.locator(".dmm-stepper")
+    history = dmm.trace(dmm.handcrafted_detector(), "test string.", ticks=140)
+    stepper.focus()
+    for key, tick in {"Home": 1, "PageDown": 11, "ArrowRight": 12, "End": 140, "PageUp": 130, "ArrowLeft": 129}.items():
+        page.keyboard.press(key)
+        assert stepper.locator(".status b").inner_text() == str(tick)
+        arrived = dmm.VValue(history[tick - 1].inputs["output"])
+        answers = [f"{dmm.number(dmm.VValue({':number': arrived[field]})):g}" for field in ("dict-1", "dict-2")]
+        assert stepper.locator(".answers b").all_inner_texts() == answers
+        for neuron in stepper.locator("[data-neuron]").all():
+            name = neuron.get_attribute("aria-label").split(" (")[0]
+            neuron.click()
+            for (role, field), value in read(stepper.locator(".panel")).items():
+                truth = dmm.VValue(getattr(history[tick - 1], role).get(name, {}))
+                assert dmm.VValue({"x": value}) == dmm.VValue({"x": truth[field]}), (tick, name, role, field)
+        page.keyboard.press("Escape")
+    assert page.problems == []
+
+
+def test_every_cell_runs_when_it_is_asked_to_and_the_stepper_shows_what_trace_says(page):
     page.locator(".lm-MenuBar-itemLabel", has_text="Edit").click()
     page.get_by_text("Clear Outputs of All Cells", exact=True).click()
     cells = page.locator(".jp-Notebook .jp-Cell")
@@ -126,36 +159,4 @@ def test_every_cell_runs_when_it_is_asked_to(page):
     assert "compare.dict-1 <- norm.norm \xa01" in page.locator(".jp-OutputArea svg title").all_text_contents()
     assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     assert page.problems == []
-
-
-def read(panel):
-    """What the panel says of a neuron: (role, field) → V-value, abbreviated ones unfolded."""
-    while panel.locator("button[aria-expanded=false]").count():
-        panel.locator("button[aria-expanded=false]").first.click()
-    values = {}
-    for value in panel.locator("[data-key].value").all():
-        text = value.inner_text().replace("\N{MINUS SIGN}", "-")
-        values[tuple(value.get_attribute("data-key").split("/")[2:])] = json.loads(
-            text if text[:1] != "." else f"0{text}"
-        )
-    return values
-
-
-def test_the_keys_of_the_stepper_show_what_trace_says(page):
-    stepper = page.locator(".dmm-stepper")
-    history = dmm.trace(dmm.handcrafted_detector(), "test string.", ticks=140)
-    stepper.focus()
-    for key, tick in {"Home": 1, "PageDown": 11, "ArrowRight": 12, "End": 140, "PageUp": 130, "ArrowLeft": 129}.items():
-        page.keyboard.press(key)
-        assert stepper.locator(".status b").inner_text() == str(tick)
-        arrived = dmm.VValue(history[tick - 1].inputs["output"])
-        answers = [f"{dmm.number(dmm.VValue({':number': arrived[field]})):g}" for field in ("dict-1", "dict-2")]
-        assert stepper.locator(".answers b").all_inner_texts() == answers
-        for neuron in stepper.locator("[data-neuron]").all():
-            name = neuron.get_attribute("aria-label").split(" (")[0]
-            neuron.click()
-            for (role, field), value in read(stepper.locator(".panel")).items():
-                truth = dmm.VValue(getattr(history[tick - 1], role).get(name, {}))
-                assert dmm.VValue({"x": value}) == dmm.VValue({"x": truth[field]}), (tick, name, role, field)
-        page.keyboard.press("Escape")
-    assert page.problems == []
+    check_that_keys_show_what_trace_says(page)
