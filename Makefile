@@ -28,7 +28,8 @@ setup: .venv/ready
 site: .venv/ready
 	rm -rf build site && mkdir -p build/source
 	$(BIN)/dmmlab figures --format svg --width 7.16
-	$(BIN)/sphinx-build -q -n -W --keep-going -c docs -d build/trees build/source site
+	$(BIN)/sphinx-build -q -n -W --keep-going -c docs -d build/trees build/source build/html
+	mv build/html site
 
 lab: .venv/ready
 	$(BIN)/jupyter lab notebooks
