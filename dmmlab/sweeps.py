@@ -275,6 +275,8 @@ def _row(run: _Run) -> dict[str, Any]:
     parts = [("", run.values), ("run", {name: entry.get(name) for name in OUTCOME})]
     for path in sorted((run.folder / "data" / "results").glob("*.json")) if entry["status"] == "done" else ():
         content = read_json(path)
+        if isinstance(content, dict) and str(content.get("format")).startswith("dmmlab "):
+            continue  # a machine or a checkpoint: no row of a table
         own = isinstance(content, dict) and path.stem == run.notebook.stem
         parts.append(("results", content if own else {path.stem: content}))
     row: dict[str, Any] = {}

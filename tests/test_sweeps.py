@@ -468,3 +468,9 @@ def test_a_dask_cluster_by_its_address_survives_a_killed_worker(project):
     assert statuses(rows) == ["failed", "done", "done"]
     assert (rows[0]["error"], rows[0]["cell"]) == ("ZeroDivisionError", 4)
     assert len(list(project.glob("data/sweeps/09/*/run.json"))) == 3
+
+
+def test_machines_among_the_results_are_no_columns(project, stub):
+    (project / "result").write_text(json.dumps({"format": "dmmlab machine 1", "neurons": {"input": "input"}}))
+    (row,) = sweep(9, {"seed": [1]})
+    assert list(row) == ["seed", *sweeps.OUTCOME]
