@@ -26,13 +26,16 @@ def read_figures(chosen: Iterable[str] = (), folder: str | os.PathLike | None = 
     chosen: numbers of notebooks or names of figures; none means all. folder: where the notebooks are, the project's
     unless given; a folder of `dmmlab run` is one too. Raises DMMError where one of the chosen is not found.
     """
-    folder, chosen = Path(folder or project_root() / "notebooks"), [str(each) for each in chosen]
-    found = []
+    folder, found = Path(folder or project_root() / "notebooks"), []
     for path in sorted(folder.glob("[0-9][0-9]-*.ipynb")):
         outputs = [output for cell in read_notebook(path).cells for output in cell.get("outputs", ())]
         kept = {each["name"]: each for output in outputs if (each := output.get("data", {}).get(MIME))}
         found += [{**each, "notebook": path.name} for each in kept.values()]
-    wanted = [each.zfill(2) if each.isdigit() else each for each in chosen]
+    return _choose(found, chosen, folder)
+
+
+def _choose(found: list[dict], chosen: Iterable[str], folder: Path) -> list[dict]:
+    wanted = [each.zfill(2) if each.isdigit() else each for each in map(str, chosen)]
     for each in wanted:
         if not any(each in (figure["name"], figure["notebook"][:2]) for figure in found):
             names = ", ".join(figure["name"] for figure in found) or "none; run the notebooks first"
@@ -55,14 +58,15 @@ def draw_figures(
         raise DMMError(f"{bad[0]!r} is no format of a figure; choose from {', '.join(FORMATS)}")
     if bad := [each for each in widths if not 1 <= each <= 40]:
         raise DMMError(f"a figure {bad[0]:g} inches wide cannot be printed; give 1 to 40")
-    figures, root, paths = read_figures(chosen, folder), output_root() / "figures", []
-    for kept in figures:
+    folder = Path(folder or project_root() / "notebooks")
+    found, root, paths = read_figures((), folder), output_root() / "figures", []
+    for kept in _choose(found, chosen, folder):
         for width in widths:
             figure = unpack(kept["recipe"], width)
             for format in formats if isinstance(figure, Drawing) else [each for each in formats if each != "tex"]:
                 path = root / PLACES.get(width, f"{width:g}-inches") / f"{kept['name']}.{format}"
                 paths.append(write_whole(path, render(figure, format, width)))
-    write_whole(root / "index.md", _index(read_figures((), folder), root))
+    write_whole(root / "index.md", _index(found, root))
     return paths
 
 
@@ -71,8 +75,8 @@ def _index(figures: list[dict], root: Path) -> str:
     lines = [HEAD]
     for each in figures:
         name, number = each["name"], each["notebook"][:2]
-        files = [path for place in PLACES.values() for path in sorted(root.glob(f"{place}/{name}.*")) if path.suffix]
-        files = [path for path in files if path.suffix[1:] in FORMATS]
+        paths = [path for place in PLACES.values() for path in sorted(root.glob(f"{place}/{name}.*"))]
+        files = [path for path in paths if path.suffix[1:] in FORMATS]
         links = ", ".join(f"[{path.parent.name} {path.suffix[1:]}]({path.parent.name}/{path.name})" for path in files)
         shown = [path for path in files if path.suffix == ".svg"][-1:]
         lines += [f"## {name}\n", *(f"![{each['caption'] or name}]({p.parent.name}/{p.name})\n" for p in shown)]

@@ -32,25 +32,14 @@ STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
 >>> dmm.STYLE[0]
 'default'
 """
+# How methods begin that ask, print, or wait for somebody; `cla` is an old name of `clear`.
+QUIET = ("get_", "draw", "save", "contains", "pick", "cla", "pchanged", "add_callback", "format_")
+QUIET += ("ginput", "wait", "show")
 NARROW = 0.6  # of its own width: below it, what stood side by side stands in half as many columns
 
 
 def _kept(base: type) -> dict[str, Callable]:
     """The public methods of a matplotlib class that may change a picture, made such that calls to them are kept."""
-    quiet = (
-        "get_",
-        "draw",
-        "save",
-        "contains",
-        "pick",
-        "cla",
-        "pchanged",
-        "add_callback",
-        "format_",
-        "ginput",
-        "wait",
-        "show",
-    )
 
     def keep(name: str, method: Callable) -> Callable:
         @wraps(method)
@@ -61,7 +50,7 @@ def _kept(base: type) -> dict[str, Callable]:
         return call
 
     methods = inspect.getmembers(base, inspect.isfunction)
-    return {name: keep(name, each) for name, each in methods if name[0] != "_" and not name.startswith(quiet)}
+    return {name: keep(name, each) for name, each in methods if name[0] != "_" and not name.startswith(QUIET)}
 
 
 class _Book:
@@ -123,8 +112,9 @@ class _Book:
 
 
 def _items(result: Any) -> list:
-    many = isinstance(result, (list, tuple)) or (isinstance(result, np.ndarray) and result.dtype == object)
-    return [*np.ravel(result)] if isinstance(result, np.ndarray) and many else [*result] if many else [result]
+    if isinstance(result, np.ndarray) and result.dtype == object:  # of panels
+        return [*result.flat]
+    return [*result] if isinstance(result, (list, tuple)) else [result]
 
 
 class _Axes(Axes):

@@ -111,7 +111,7 @@ def entry(name: str) -> str:
 
 def tidy_docstring(app, what, name, obj, options, lines) -> None:
     """Docstrings are plain prose in which backticks mean code, with examples: nothing else in them is markup."""
-    paragraphs = re.sub(r"(?<=[^>\n])\n(?=>>> )", "\n\n", "\n".join(lines), count=1).split("\n\n")
+    paragraphs = "\n".join(lines).split("\n\n")
     lines[:] = "\n\n".join(each if each.lstrip().startswith(">>>") else prose(each) for each in paragraphs).splitlines()
 
 
