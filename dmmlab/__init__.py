@@ -1,12 +1,12 @@
 """dmmlab: synthesize dataflow matrix machines that people can read. `import dmmlab as dmm`."""
 
 from dmmlab.drawing import Drawing, draw
-from dmmlab.engine import Tick, answers, cycle, trace
+from dmmlab.interpreter import Tick, answers, cycle, trace
 from dmmlab.evolution import estimate_gradient, evolve
 from dmmlab.exactness import Exactness, examine, random_strings
 from dmmlab.figures import draw_strip, new_figure, plot_losses, save_figure
 from dmmlab.files import DMMError, project_root, save_results, write_json
-from dmmlab.flat import Flat, run
+from dmmlab.engine import Engine, run
 from dmmlab.formulas import Formula, formula
 from dmmlab.julia import initialize
 from dmmlab.machines import (
@@ -42,7 +42,7 @@ __all__ = [
     "DMMError",
     "Drawing",
     "Exactness",
-    "Flat",
+    "Engine",
     "Formula",
     "Link",
     "Machine",

@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import math
 import os
-from functools import cache
+from collections.abc import Callable
+from contextlib import nullcontext
 from numbers import Real
 
 import numpy as np
-from scipy.stats import rankdata
-from threadpoolctl import ThreadpoolController
 
 from dmmlab.files import DMMError, whole
 from dmmlab.objective import Objective
+from dmmlab.scheduler import evaluator
 from dmmlab.training import SGD, Adam, Array, Training, descend
-from dmmlab.workers import Evaluate, evaluator
 
-MOST_PAIRS = 128  # evaluated in one go, by one worker: a share takes Dask some milliseconds, however small
+MOST_PAIRS = 128  # evaluated in one go: a share takes Dask some milliseconds, however small
+Evaluate = Callable[[list], list]
 Share = tuple[Array, float, int, int, int, int]  # weights, sigma, seed, step, first pair, the one after the last
 
 
@@ -42,14 +42,8 @@ def losses_of_pairs(objective: Objective, share: Share) -> Array:
     """The losses at weights ± sigma · direction, (2, pairs)."""
     weights, sigma, *which = share
     offsets = sigma * directions(len(weights), *which)
-    # Threads would share small products at a loss, and could change bits; some members may run away.
-    with _threads().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # some members may run away
         return objective.loss(np.concatenate([weights + offsets, weights - offsets])).reshape(2, -1)
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()  # takes milliseconds to find the libraries
 
 
 def estimate_gradient(
@@ -82,9 +76,20 @@ def estimate_gradient(
     merits = np.concatenate(losses, axis=1)
     if ranks:
         merits = np.where(np.isnan(merits), np.inf, merits)
-        merits = sigma * ((rankdata(merits).reshape(2, -1) - 1) / (population - 1) - 0.5)
-    pulls = (merits[0] - merits[1]) / (population * sigma)
-    return sum(pulls[first:last] @ directions(len(weights), seed, step, first, last) for first, last in spans)
+        merits = sigma * (_ranks(merits) / (population - 1) - 0.5)
+    gradient = np.zeros(len(weights))
+    for first, last in spans:  # pair by pair: the order of the sum is part of the result
+        drawn = directions(len(weights), seed, step, first, last)
+        for pull, direction in zip((merits[0] - merits[1])[first:last] / (population * sigma), drawn, strict=True):
+            gradient += pull * direction
+    return gradient
+
+
+def _ranks(values: Array) -> Array:
+    """The ranks of numbers from 0 on, in their shape; equal numbers share the mean of theirs."""
+    flat = np.sort(values, axis=None)
+    ends = [np.searchsorted(flat, values, side) for side in ("left", "right")]
+    return (ends[0] + ends[1] - 1) / 2
 
 
 def evolve(
@@ -97,7 +102,6 @@ def evolve(
     weight_decay: float = 0.0,
     ranks: bool = True,
     seed: int = 0,
-    workers: int = 1,
     scheduler: str | None = None,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 100,
@@ -105,12 +109,11 @@ def evolve(
 ) -> Training:
     """Train a machine's weights by an evolution strategy; `train` with a gradient that costs `population` values.
     `estimate_gradient` says what population, sigma and ranks are. `weight_decay` adds that multiple of the weights to
-    the estimate. With `workers` > 1 the population is shared among so many processes of this computer; with a
-    `scheduler` among those of a Dask cluster, which must have this package: an address like "tcp://host:8786", or
-    "local" for a cluster of so many workers here. A worker that is lost costs time: the result has the same bits for
-    any number of them (a cluster of your own tries again as often as its setting `allowed-failures` says). A script
-    that asks for workers must keep what it does under `if __name__ == "__main__":`. The step's noise follows from the
-    optimizer's steps, so that going on with `optimizer` does not repeat it. The rest is as in `train`, errors too.
+    the estimate. The population is shared among threads, or, with the address of a Dask `scheduler` like
+    "tcp://host:8786", among its workers, which must have this package. A worker that is lost costs time: the result has
+    the same bits for any number of them (a cluster tries again as often as its setting `allowed-failures` says). The
+    step's noise follows from the optimizer's steps, so that going on with `optimizer` does not repeat it. The rest is
+    as in `train`, errors too.
 
     >>> objective = dmm.Objective(dmm.write_program("output.dict-1 <- const_1.const_1"), dmm.Task(["a"]))
     >>> dmm.evolve(objective, steps=50, population=20, learning_rate=0.1, progress=False).machine.vector().round(1)
@@ -120,7 +123,8 @@ def evolve(
     if not (isinstance(weight_decay, (int, float)) and 0 <= weight_decay < np.inf):
         raise DMMError(f"weight_decay is {weight_decay!r}; it is a number of at least 0")
     identity = json.dumps(["evolution", population, sigma, weight_decay, bool(ranks), seed])
-    with evaluator(losses_of_pairs, objective, whole("workers", workers), scheduler) as evaluate:
+    shared = nullcontext() if scheduler is None else evaluator(losses_of_pairs, objective, scheduler)
+    with shared as evaluate:
 
         def slope(weights: Array, step: int) -> tuple[float, Array]:
             options = {"ranks": ranks, "seed": seed, "step": step, "evaluate": evaluate}

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from dmmlab.files import DMMError, whole
-from dmmlab.flat import Flat
+from dmmlab.engine import Engine
 from dmmlab.machines import Machine
 
 EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact
@@ -117,9 +117,7 @@ def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], 
 
 @lru_cache(maxsize=256)  # one teacher is asked the same for every machine
 def _answers(machine: Machine, strings: tuple[Text, ...], speeds: tuple[int, ...]) -> np.ndarray:
-    flat = Flat(machine, strings, ticks_per_character=speeds)
-    counted = np.arange(max(flat.ticks)) < np.array(flat.ticks)[:, None]
-    return np.where(counted[..., None], flat.answers(machine.vector()), 0.0)
+    return Engine(machine, strings, ticks_per_character=speeds).answers(machine.vector())
 
 
 def _chunks(fed: Sequence[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from itertools import groupby
 
 import autograd.numpy as np
@@ -11,12 +12,12 @@ import numpy
 from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 
-from dmmlab.engine import check_gradient
+from dmmlab.interpreter import check_gradient
 from dmmlab.files import DMMError
-from dmmlab.flat import Flat
+from dmmlab.engine import MEMORY, Engine
+from dmmlab.engine.sums import span_spread, span_sums, total
 from dmmlab.machines import Machine
 from dmmlab.tasks import Task
-from dmmlab.windows import MEMORY
 
 Array = numpy.ndarray
 
@@ -28,7 +29,7 @@ class Objective:
     it, after arXiv:1801.06105. All methods take weights of shape (links,), or (members, links) for many machines at
     once, and give one result a member; other shapes raise DMMError. `memory_gradient="truncated"` is the journal's,
     which stops at memories. At ties of a max-norm the gradient is split evenly, or all goes to the tied character that
-    comes last in `tie_order`; the journal's was "nge trs.i". `memory` is what a run may take, in MB (see `Flat`).
+    comes last in `tie_order`; the journal's was "nge trs.i". `memory` is what a run may take, in MB (see `Engine`).
 
     >>> dmm.Objective(dmm.handcrafted_detector(), dmm.Task(["aa."])).loss([np.ones(8), np.zeros(8)])
     array([  0., 167.])
@@ -56,34 +57,34 @@ class Objective:
         self.tie_order, self.rows = tie_order, rows
         self.weights = machine.vector()
         self.links = [str(link) for link in machine.links]
-        self.flat = Flat(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order, memory)
+        self.engine = Engine(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order, memory)
         # The links of an input field stand together.
         groups = groupby(link[:2] for link in machine.links) if rows else ()
         self._row_sizes = [len([*group]) for _, group in groups]
-        self._targets, self._counted = task.targets.astype(dtype), task.counted > 0
+        self._targets = np.ascontiguousarray(task.targets.astype(dtype))
+        self._counted = numpy.broadcast_to(task.counted > 0, self._targets.shape)
 
     def data_loss(self, weights: Array) -> float | Array:
         """The data loss, without penalties. May be differentiated by autograd."""
-        return self._mean_square(self._errors(self.flat.answers(weights, self.memory_gradient)))
-
-    def _errors(self, answers: Array) -> Array:
-        return np.where(self._counted, answers - self._targets, 0.0)
-
-    def _mean_square(self, errors: Array) -> float | Array:
-        return np.sum(errors * errors, axis=(-3, -2, -1)) / len(self._targets)
+        return _data_loss(weights, self)
 
     def residuals(self, weights: Array) -> Array:
         """All errors in one row, (ticks of all strings × 2,), scaled so that their squares add up to the data loss."""
-        counted = numpy.broadcast_to(self._counted, self._targets.shape)
-        return self._errors(self.flat.answers(weights))[..., counted] / np.sqrt(len(self._targets))
+        errors = self.engine.answers(weights) - self._targets
+        return errors[..., self._counted] / np.sqrt(len(self._targets))
+
+    def jacobian(self, weights: Array) -> Array:
+        """How the residuals change with each weight, (links, residuals): the engine's exact derivatives."""
+        changes = self.engine.tangents(weights, numpy.eye(len(weights)))
+        return changes[..., self._counted] / np.sqrt(len(self._targets))
 
     def penalty(self, weights: Array) -> float | Array:
         """l1·Σ|w| + l2·Σw² + rows·Σ(sum of an input field's weights − 1)²."""
         weights = weights if isbox(weights) else numpy.asarray(weights)
-        squares = self.l2 * np.sum(weights * weights, axis=-1) if self.l2 else 0.0
+        squares = self.l2 * total(weights * weights) if self.l2 else 0.0
         if self._row_sizes:
-            squares = squares + self.rows * np.sum((_row_sums(weights, self._row_sizes) - 1.0) ** 2, axis=-1)
-        return self.l1 * np.sum(np.abs(weights), axis=-1) + squares
+            squares = squares + self.rows * total((span_sums(weights, self._row_sizes) - 1.0) ** 2)
+        return self.l1 * total(np.abs(weights)) + squares
 
     def loss(self, weights: Array) -> float | Array:
         """Data loss and penalty. May be differentiated by autograd."""
@@ -96,21 +97,15 @@ class Objective:
 
     def step_value_and_grad(self, weights: Array) -> tuple[float | Array, Array]:
         """The data loss, and the gradient of the whole loss: what a step of training needs."""
-        if numpy.ndim(weights) == 2 and len(weights) > self.flat.members:  # while they are in the cache
-            size = self.flat.members
-            some = [self.step_value_and_grad(weights[i : i + size]) for i in range(0, len(weights), size)]
-            return tuple(numpy.concatenate(each) for each in zip(*some, strict=True))
-        answers, pull = self.flat.vjp(weights, self.memory_gradient)
-        errors = self._errors(answers)
-        gradient = pull(errors * (2.0 / len(self._targets)))
+        data_loss, gradient = self.engine.squared_errors(weights, self._targets, self.memory_gradient)
         if self.l1:
             gradient += self.l1 * numpy.sign(weights)
         if self.l2:
             gradient += 2.0 * self.l2 * numpy.asarray(weights)
         if self._row_sizes:
-            excess = _row_sums(numpy.asarray(weights), self._row_sizes) - 1.0
-            gradient += 2.0 * self.rows * _row_spread(excess, self._row_sizes)
-        return self._mean_square(errors), gradient
+            excess = span_sums(numpy.asarray(weights), self._row_sizes) - 1.0
+            gradient += 2.0 * self.rows * span_spread(excess, self._row_sizes)
+        return data_loss, gradient
 
     def identity(self) -> str:
         """A hash of everything that decides the course of a training: machine, task, penalties, kind of gradient."""
@@ -118,25 +113,28 @@ class Objective:
         content = {
             "machine": _plain(self.machine),
             "task": [task.strings, task.ticks, task.ticks_per_character, _plain(task.teacher)],
-            "loss": [self.l1, self.l2, self.rows, self.memory_gradient, np.dtype(self.flat.dtype).name, self.tie_order],
-            "windows": self.flat.stock.cut_up(1),
+            "loss": [self.l1, self.l2, self.rows, self.memory_gradient, np.dtype(self.engine.dtype).name, self.tie_order],
+            "windows": [self.engine.windows(i) for i in range(len(task.strings))],
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 @primitive
-def _row_sums(weights: Array, sizes: list[int]) -> Array:
-    """Sums over the links of each input field, (..., input fields)."""
-    return numpy.add.reduceat(weights, numpy.cumsum([0, *sizes[:-1]]), axis=-1)
+def _data_loss(weights: Array, objective: Objective) -> float | Array:
+    return objective.engine.squared_errors(weights, objective._targets)[0]
 
 
-@primitive
-def _row_spread(sums: Array, sizes: list[int]) -> Array:
-    return numpy.repeat(sums, sizes, axis=-1)
+def _data_loss_vjp(ans: Array, weights: Array, objective: Objective) -> Callable[[Array], Array]:
+    def pull(g: Array) -> Array:
+        if isbox(weights) or isbox(g):
+            raise DMMError("an objective has first derivatives only; use dmm.answers for higher ones")
+        gradient = objective.engine.squared_errors(weights, objective._targets, objective.memory_gradient)[1]
+        return numpy.expand_dims(g, -1) * gradient
+
+    return pull
 
 
-defvjp(_row_sums, lambda ans, weights, sizes: lambda g: _row_spread(g, sizes), argnums=(0,))
-defvjp(_row_spread, lambda ans, sums, sizes: lambda g: _row_sums(g, sizes), argnums=(0,))
+defvjp(_data_loss, _data_loss_vjp, argnums=(0,))
 
 
 def _plain(machine: Machine) -> list:

@@ -14,10 +14,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
 
+from dmmlab.engine.carried import supports
+from dmmlab.engine.sums import cholesky_solve, normal_equations, total
 from dmmlab.files import DMMError
-from dmmlab.layout import refuse_trees
 from dmmlab.machines import SOURCES, Link, Machine
 from dmmlab.neurons import NUMBER, find_kind
 from dmmlab.objective import Objective
@@ -26,68 +26,13 @@ from dmmlab.training import Adam
 from dmmlab.vvalues import from_leaves
 
 Array = np.ndarray
-Ends = dict[tuple[str, str], frozenset[str]]
-CHAR, NUM = "characters", ":number"
 SOLVED = 1e-12  # data loss of a machine that answers exactly, up to what least squares leaves over
+ENOUGH = 1e-26  # data loss at which nothing but rounding is left
+DAMPING, GAIN = 1e-3, 1e-3  # where least squares begins; a share of the loss, and less than that thrice ends it
 ORDERS = ("leave-one-out", "magnitude")
 
 
 # ---- which links can matter ----
-
-
-class _Support:
-    """Ops on what a stream may carry at some tick: a subset of characters and number, nothing else."""
-
-    dot_clip = 1.0
-
-    def add(self, a: frozenset, b: frozenset) -> frozenset:
-        return a | b
-
-    difference = add
-
-    def inner(self, a: frozenset, b: frozenset) -> frozenset:
-        return self.max_norm(a & b)
-
-    def max_norm(self, a: frozenset) -> frozenset:
-        return frozenset({NUM}) if a else frozenset()
-
-    def number(self, a: frozenset) -> frozenset:
-        return a & {NUM}
-
-    def relu(self, a: frozenset, bound: float = 0.0) -> frozenset:
-        return a
-
-    clip = step = relu
-
-    def constant(self, tree: Mapping[str, float]) -> frozenset:
-        return frozenset(NUM if key == NUM else CHAR for key in tree)
-
-    def character(self, timer: frozenset) -> frozenset:
-        return frozenset({CHAR})
-
-
-def supports(machine: Machine, links: Iterable[Link]) -> tuple[Ends, Ends]:
-    """What every input field and every output field may carry if only these links (and the fixed ones) are there."""
-    refuse_trees(machine)
-    inputs: Ends = {}
-    outputs: Ends = {}
-    links, ops, before = [*links, *machine.fixed_links], _Support(), None
-    while before != (inputs, outputs):
-        before = dict(inputs), dict(outputs)
-        for link in links:
-            carried = outputs.get(link[2:], frozenset())
-            fields = find_kind(machine.neurons[link.to_neuron]).inputs
-            if fields is not None and link.to_field not in fields:
-                continue
-            read = carried & {NUM} if fields is not None and fields.get(link.to_field) == NUMBER else carried
-            inputs[link[:2]] = inputs.get(link[:2], frozenset()) | read
-        for name, kind in machine.neurons.items():
-            fields = find_kind(kind).inputs
-            names = [field for to, field in inputs if to == name] if fields is None else fields
-            given = {field: inputs.get((name, field), frozenset()) for field in names}
-            for field, carried in find_kind(kind).up(given, ops).items():
-                outputs[name, field] = carried
-    return inputs, outputs
 
 
 def living(machine: Machine) -> Machine:
@@ -100,10 +45,9 @@ def living(machine: Machine) -> Machine:
     """
     weights = {link: weight for link, weight in zip(machine.links, machine.vector().tolist(), strict=True) if weight}
     while True:
-        inputs, outputs = supports(machine, weights)
-        flowing = [
-            link for link in (*weights, *machine.fixed_links) if inputs.get(link[:2]) and _flows(machine, link, outputs)
-        ]
+        inputs, outputs, _ = supports(machine, weights)
+        links = [*weights, *machine.fixed_links]
+        flowing = [link for link in links if inputs.get(link[:2], 0) & outputs.get(link[2:], 0)]
         useful = {machine.output}
         while new := {link.from_neuron for link in flowing if link.to_neuron in useful} - useful:
             useful |= new
@@ -116,12 +60,6 @@ def living(machine: Machine) -> Machine:
     neurons = {name: kind for name, kind in machine.neurons.items() if name in needed}
     links = [link for link in machine.links if link in weights]
     return replace(machine, neurons=neurons, weights=from_leaves(weights.items()), fixed=fixed, links=links)
-
-
-def _flows(machine: Machine, link: Link, outputs: Ends) -> bool:
-    fields = find_kind(machine.neurons[link.to_neuron]).inputs
-    carried = outputs.get(link[2:], frozenset())
-    return bool(carried & {NUM} if fields is not None and fields.get(link.to_field) == NUMBER else carried)
 
 
 def without(machine: Machine, links: Collection[Link]) -> Machine:
@@ -154,27 +92,44 @@ def press(
 
 
 def solve(machine: Machine, task: Task, rounds: int = 40) -> tuple[Machine, float]:
-    """The machine with the weights of least data loss nearby, and that loss (SciPy's trust-region least squares).
+    """The machine with the weights of least data loss nearby, and that loss.
 
-    Residuals are the errors at all ticks; their derivatives are differences along every weight, computed as one batch
-    of machines: piecewise polynomials have no use for a smaller error than that.
+    Levenberg–Marquardt (Marquardt 1963; Moré 1978) on the errors at all ticks, with the engine's exact derivatives.
+    Where nothing is left to gain it ends before all `rounds` are done.
     """
-    objective, step = Objective(machine, task), 1e-6
-
-    def jacobian(weights: Array) -> Array:
-        near = objective.residuals(weights + step * np.eye(len(weights)))
-        return (near - objective.residuals(weights)).T / step
-
+    objective = Objective(machine, task)
+    weights = objective.weights
     with np.errstate(all="ignore"):
-        loss = float(objective.data_loss(objective.weights))
-    if not len(objective.weights) or not np.isfinite(loss):
-        return machine, loss
-    with np.errstate(all="ignore"):
-        found = least_squares(
-            objective.residuals, objective.weights, jacobian, method="trf", x_scale="jac", max_nfev=rounds,
-            ftol=1e-15, xtol=1e-15, gtol=1e-15,
-        )  # fmt: skip
-    return machine.with_vector(found.x), 2.0 * float(found.cost)
+        residuals = objective.residuals(weights)
+        loss = float(total(residuals * residuals))
+        if not len(weights) or not np.isfinite(loss):
+            return machine, loss
+        damping, scale, idle = DAMPING, np.full(len(weights), np.finfo(float).tiny), 0
+        for _ in range(rounds):
+            matrix, right = _normal_equations(objective.jacobian(weights), residuals)
+            if not (np.isfinite(matrix).all() and np.isfinite(right).all()):
+                break
+            scale = np.maximum(scale, np.diagonal(matrix))
+            before = loss
+            while damping < 1e10:
+                trial = weights - cholesky_solve(matrix, right, damping * scale)
+                residuals_there = objective.residuals(trial)
+                loss_there = float(total(residuals_there * residuals_there))
+                if loss_there < loss:
+                    weights, residuals, loss = trial, residuals_there, loss_there
+                    damping = max(damping / 10.0, 1e-12)
+                    break
+                damping *= 5.0
+            idle = idle + 1 if loss > (1.0 - GAIN) * before else 0
+            if loss < ENOUGH or loss == before or idle > 2:
+                break
+    return machine.with_vector(weights), loss
+
+
+def _normal_equations(jacobian: Array, residuals: Array) -> tuple[Array, Array]:
+    matrix, right = np.empty((len(jacobian),) * 2), np.empty(len(jacobian))
+    normal_equations(np.ascontiguousarray(jacobian), residuals, matrix, right)
+    return matrix, right
 
 
 def costs(machine: Machine, task: Task, order: str = "leave-one-out") -> Array:

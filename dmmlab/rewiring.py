@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 
 from dmmlab.drawing import NEGATIVE, POSITIVE, QUIET
-from dmmlab.engine import Tick
+from dmmlab.interpreter import Tick
 from dmmlab.figures import new_figure
 from dmmlab.files import DMMError
 from dmmlab.machines import Link

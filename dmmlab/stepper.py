@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dmmlab import trees
 from dmmlab.drawing import TEXTURE, Drawing, draw, parts_of
-from dmmlab.engine import check_run, trace
+from dmmlab.interpreter import check_run, trace
 from dmmlab.files import DMMError, whole, write_whole
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind

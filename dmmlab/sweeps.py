@@ -38,7 +38,7 @@ from rich.text import Text
 
 from dmmlab.batch import plan_runs, read_notebook, read_parameters, read_value, refuse_unknown, run_one
 from dmmlab.files import DMMError, parse_json, project_root, read_json, whole, write_json, write_whole
-from dmmlab.workers import connect
+from dmmlab.scheduler import connect
 
 TRIES = 3  # of a run whose process or kernel dies
 STOPPED = 130  # exit code of a run whose sweep has ended
@@ -220,7 +220,7 @@ def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
         if scheduler is None:
             pool = stack.enter_context(ThreadPoolExecutor(workers))
         else:
-            pool = stack.enter_context(connect(workers, scheduler)).get_executor(pure=False)
+            pool = stack.enter_context(connect(scheduler)).get_executor(pure=False)
         if console.is_terminal:
             stack.enter_context(Live(get_renderable=lambda: _picture(runs, console.height), console=console))
         futures = {}

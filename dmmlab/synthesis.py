@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from dmmlab.exactness import Exactness, examine
@@ -28,7 +27,8 @@ from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.machines import Link, Machine, feedforward
 from dmmlab.neurons import find_kind
 from dmmlab.objective import Objective
-from dmmlab.pruning import ORDERS, SOLVED, cut, living, press, rewire, solve, supports
+from dmmlab.engine.carried import supports
+from dmmlab.pruning import ORDERS, SOLVED, cut, living, press, rewire, solve
 from dmmlab.reading import canonical, merge, order, rescale, rows_of, signatures, snap
 from dmmlab.tasks import Task
 from dmmlab.training import Adam
@@ -105,7 +105,7 @@ def synthesize(
     if checkpoint is not None and Path(checkpoint).exists():
         run.load(checkpoint)
     bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
-    with bar, threadpool_limits(1, "blas"), np.errstate(all="ignore"):  # attempts may diverge
+    with bar, np.errstate(all="ignore"):  # attempts may diverge
         while not run.done:
             machine = run.advance()
             if on_round is not None:
@@ -183,7 +183,7 @@ class _Run:
         if missing:
             raise DMMError(f"keep: the architecture has no link {sorted(missing)[0]!r}; correct its name")
         order(self.architecture)  # refuses loops
-        inputs, _ = supports(self.architecture, self.architecture.links)
+        inputs, *_ = supports(self.architecture, self.architecture.links)
         for side, name in enumerate(("dict-1", "dict-2")):
             if self.task.targets[..., side].any() and not inputs.get((self.architecture.output, name)):
                 place = f"{self.architecture.output}.{name}"

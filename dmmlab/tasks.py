@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from dmmlab.files import DMMError
-from dmmlab.flat import Flat
+from dmmlab.engine import Engine
 from dmmlab.machines import Machine, handcrafted_detector, write_program
 
 
@@ -33,9 +33,9 @@ class Task:
         for name in ("strings", "ticks", "ticks_per_character"):
             object.__setattr__(self, name, getattr(compiled, name))
 
-    def compile(self, machine: Machine, dtype: type = np.float64) -> Flat:
+    def compile(self, machine: Machine, dtype: type = np.float64) -> Engine:
         """A machine compiled for the strings of this task."""
-        return Flat(machine, self.strings, self.ticks, self.ticks_per_character, dtype)
+        return Engine(machine, self.strings, self.ticks, self.ticks_per_character, dtype)
 
     @cached_property
     def targets(self) -> np.ndarray:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from dmmlab.engine.sums import total
 from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.machines import Machine
 from dmmlab.objective import Objective
@@ -126,8 +126,7 @@ def descend(
     if checkpoint is not None and Path(checkpoint).exists():
         state.load(checkpoint, steps)
     bar = tqdm(total=steps, initial=state.step, disable=not progress, unit="step")
-    # The products of a step are so small that sharing them among threads costs more than it gives.
-    with bar, threadpool_limits(1, "blas"):
+    with bar:
         while state.step < steps:
             try:
                 state.advance()
@@ -183,7 +182,7 @@ class _State:
             self.rows = self.rows[:kept]
             raise DMMError(f"step {step}: the loss is {loss} or its gradient not finite; lower the learning rate")
         self.good = self.weights, replace(self.optimizer), self.step
-        self.rows.append((float(data_loss), float(loss), float(np.sum(np.abs(self.weights)))))
+        self.rows.append((float(data_loss), float(loss), float(total(np.abs(self.weights)))))
         self.weights = self.optimizer.update(self.weights, gradient)
 
     def result(self) -> Training:

@@ -1,345 +1,299 @@
-"""The two-stroke cycle: the detector against a plain count, the down movement against loops, derivatives."""
+"""The engine against the interpreter: values and both gradients, single and batched; finite differences."""
+
+import copy
 
 import autograd.numpy as np
+import numpy as onp
 import pytest
-from autograd import grad
-from autograd.test_util import check_grads
-from conftest import check_directional, close, flatten, refused, trees
-from hypothesis import assume, given, settings
+from autograd import grad, make_vjp
+from hypothesis import given
 from hypothesis import strategies as st
 
-from dmmlab.engine import answers, cycle, down, trace
-from dmmlab.machines import Link, Machine, feedforward, handcrafted_detector, recurrent
-from dmmlab.vvalues import VValue, assemble, inner, max_norm
+from dmmlab.interpreter import answers
+from dmmlab.files import DMMError
+from dmmlab.engine import Engine, run
+from dmmlab.machines import Machine, feedforward, handcrafted_detector, recurrent, write_program
+from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, kind
+from dmmlab.vvalues import VValue
 
-DETECTOR = handcrafted_detector()
-
-# ---- the detector ----
-
-
-def counted(string, ticks, speed, dot_clip=4):
-    """What the detector must answer, by counting characters: emitted at c, in right at c+3, in left at c+4."""
-    emitted = {1 + speed * k: string[min(k, len(string) - 1)] for k in range(ticks)}
-    rows = []
-    for tick in range(1, ticks + 1):
-        for_left = [char for c, char in emitted.items() if c + 4 <= tick]
-        for_right = [char for c, char in emitted.items() if c + 3 <= tick]
-        most = max(map(for_left.count, for_left), default=0)
-        rows.append([max(most - 1, 0), min(for_right.count("."), dot_clip)])
-    return np.array(rows, dtype=float)
-
-
-@pytest.mark.parametrize("ticks", [140, 150])
-def test_the_detector_counts_the_journal_s_string(ticks):
-    assert np.array_equal(answers(DETECTOR, "test string.", ticks), counted("test string.", ticks, 10))
-
-
-@settings(max_examples=40)
-@given(st.text("ab. é:", min_size=1, max_size=7), st.integers(1, 7), st.integers(1, 45))
-def test_the_detector_counts_any_string_at_any_speed(string, speed, ticks):
-    found = answers(DETECTOR, string, ticks, ticks_per_character=speed)
-    assert np.array_equal(found, counted(string, ticks, speed))
-
-
-@pytest.mark.parametrize("dot_clip", [1.0, 2.5, 100.0])
-def test_the_detector_clips_where_it_says(dot_clip):
-    found = answers(handcrafted_detector(dot_clip), "......", 15, ticks_per_character=1)
-    assert np.array_equal(found, counted("......", 15, 1, dot_clip))
-    assert found[:, 1].max() == min(dot_clip, 12.0)
-
-
-def test_without_ticks_a_run_is_as_long_as_the_string_and_twenty_more():
-    assert answers(DETECTOR, "abc").shape == (50, 2)
-    assert answers(DETECTOR, "abc", ticks_per_character=2).shape == (26, 2)
-    assert len(trace(DETECTOR, "abc", ticks=7)) == 7
-
-
-def test_a_trace_shows_what_every_neuron_receives_and_emits():
-    ticks = trace(DETECTOR, "aa.", ticks=9, ticks_per_character=2)
-    assert [each.tick for each in ticks] == list(range(1, 10))
-    assert ticks[0].inputs == VValue()
-    assert ticks[0].outputs == VValue(
-        {"timer": {"timer": 1}, "input": {"char": {"a": 1}}, "const_1": {"const_1": 1}, "eos": {"char": {".": 1}}}
-    )
-    assert ticks[1].inputs == VValue(
-        {
-            "timer": {"timer": 1},
-            "input": {"timer": 1},
-            "accum": {"dict-2": {"a": 1}},
-            "compare": {"dict-2": 1},
-            "dot": {"dict-2": {".": 1}},
-        }
-    )
-    assert ticks[1].outputs["input"] == VValue()
-    assert ticks[1].outputs["compare"] == {"false": 1}
-    assert ticks[4].outputs["timer"] == {"timer": 5}
-    assert ticks[4].outputs["input"] == {"char": {".": 1}}
-    assert ticks[5].inputs["accum"] == {"dict-1": {"a": 2}, "dict-2": {".": 1}}
-    assert ticks[5].outputs["accum"] == {"dict": {"a": 2, ".": 1}}
-    assert ticks[6].outputs["dot"] == {"dot": 1}
-    assert ticks[6].outputs["norm"] == {"norm": 2}
-    assert ticks[7].inputs["output"] == {"dict-1": 1, "dict-2": 1}
-
-
-def test_the_output_is_the_neuron_of_that_kind_whatever_its_name():
-    renamed = Machine({"in": "input", "accum": "accum", "out": "output"}).link("out.dict-1", "accum.dict", 1.0)
-    assert renamed.output == "out" and answers(renamed, "a", 3).shape == (3, 2)
-    with refused("exactly one"):
-        answers(Machine({"accum": "accum"}), "a", 3)
-
-
-# ---- the down movement ----
-
-ENDS = [("p", "f"), ("p", "g"), ("q", "f"), ("q", ".")]
-WEIGHTS = st.integers(-3, 3).map(float) | st.floats(-10, 10)
-FIELDS = trees(WEIGHTS).map(VValue)
-MATRICES = st.dictionaries(st.tuples(st.sampled_from(ENDS), st.sampled_from(ENDS)), WEIGHTS, max_size=6)
-STREAMS = st.dictionaries(st.sampled_from(ENDS), FIELDS, max_size=4)
-
-
-def matrix_of(links):
-    return sum((VValue({a: {b: {c: {d: x}}}}) for ((a, b), (c, d)), x in links.items()), VValue())
-
-
-def streams_of(fields):
-    return sum((VValue({neuron: {field: x}}) for (neuron, field), x in fields.items()), VValue())
-
-
-@given(MATRICES, STREAMS)
-def test_every_field_gets_the_combination_that_its_row_asks_for(links, fields):
-    expected = VValue()
-    for (to, source), weight in links.items():
-        expected = expected + streams_of({to: weight * fields.get(source, VValue())})
-    assert close(down(matrix_of(links), streams_of(fields)), expected)
-
-
-@given(MATRICES, MATRICES, STREAMS, WEIGHTS)
-def test_down_is_linear_in_the_matrix(links, others, fields, s):
-    m, n, x = matrix_of(links), matrix_of(others), streams_of(fields)
-    assert close(down(s * m + n, x), s * down(m, x) + down(n, x))
-
-
-@given(MATRICES, STREAMS, STREAMS, WEIGHTS)
-def test_down_is_linear_in_the_outputs(links, fields, others, s):
-    m, x, y = matrix_of(links), streams_of(fields), streams_of(others)
-    assert close(down(m, s * x + y), s * down(m, x) + down(m, y))
-
-
-@given(MATRICES, STREAMS, STREAMS)
-def test_the_gradient_of_down_is_its_transpose(links, fields, others):
-    m, x, y = matrix_of(links), streams_of(fields), streams_of(others)
-    expected = {(to, source): inner(a, b) for to, a in others.items() for source, b in fields.items() if inner(a, b)}
-    assert close(grad(lambda m: inner(down(m, x), y))(m), matrix_of(expected))
-    turned = {(source, to): weight for (to, source), weight in links.items()}
-    assert close(grad(lambda x: inner(down(m, x), y))(x), down(matrix_of(turned), y))
-
-
-def test_derivatives_of_down_agree_with_numbers():
-    m = VValue({"p": {"f": {"q": {"g": 0.7, "f": -1.1}}}, "q": {"f": {"q": {"g": 1.3}}}})
-    x = VValue({"q": {"g": {"a": 0.4, "b": {"c": 1.6, ":number": 0.9}}, "f": 2.1}})
-    check_grads(down, (0, 1), modes=["rev", "fwd"], order=2)(m, x)
-
-
-@settings(max_examples=20)
-@given(MATRICES, STREAMS, MATRICES, STREAMS, STREAMS)
-def test_directional_derivatives_of_down_agree_with_differences_at_every_path(links, fields, others, more, probes):
-    m, x, dm, dx, probe = matrix_of(links), streams_of(fields), matrix_of(others), streams_of(more), streams_of(probes)
-    assume(all(max_norm(each) < 20 for each in (m, x, dm, dx, probe)))
-    for f, v, direction in [(lambda m: down(m, x), m, dm), (lambda x: down(m, x), x, dx)]:
-        check_directional(f, v, direction)
-    for argument, v, direction in [(0, m, dm), (1, x, dx)]:
-        slope = grad(lambda m, x: inner(down(m, x), probe), 1 - argument)
-        check_directional(lambda v, a=argument, s=slope: s(v, x) if a == 0 else s(m, v), v, direction)
-    check_directional(lambda probe: grad(lambda m: inner(down(m, x), probe))(m), probe, streams_of(more))
-    check_directional(lambda probe: grad(lambda x: inner(down(m, x), probe))(x), probe, streams_of(more))
-
-
-@pytest.mark.parametrize("probe", [{"p": 2.0}, 2.0, {"p": {"f": 3.0, ":number": 2.0}, ":number": 1.0}], ids=str)
-def test_down_has_a_gradient_for_probes_that_are_no_streams(probe):
-    m, x = VValue({"p": {"f": {"q": {"g": 1.0}}}}), VValue({"q": {"g": 5.0}})
-    weight = VValue(probe)["p"]["f"] if isinstance(probe, dict) and isinstance(probe["p"], dict) else 0.0
-    expected = VValue({"p": {"f": {"q": {"g": 5.0 * weight}}}})
-    assert grad(lambda m: inner(down(m, x), VValue(probe)))(m) == expected
-    expected = VValue({"q": {"g": weight}})
-    assert grad(lambda x: inner(down(m, x), VValue(probe)))(x) == expected
-
-
-# ---- derivatives of a run ----
-
-
-def generic(machine, scale=0.7):
-    """Weights far from each other and from zero."""
-    rng = np.random.default_rng(5)
-    n = len(machine.links)
-    return machine.with_vector(rng.choice([-1, 1], n) * rng.uniform(0.5, 1.5, n) * scale)
-
-
-LOOPS = {
-    "accum-1.dict-2 <- input.char": 0.7,
-    "accum-1.dict-1 <- accum-1.dict": 0.6,
-    "accum-1.dict-1 <- compare-1.true": 0.35,
-    "dot-1.dict-1 <- accum-1.dict": 1.2,
-    "dot-1.dict-2 <- eos.char": 0.9,
-    "compare-1.dict-1 <- const_1.const_1": 1.1,
-    "compare-1.dict-2 <- dot-1.dot": 0.55,
-    "norm-1.dict <- accum-1.dict": 0.8,
-    "norm-1.dot <- compare-1.dict": 5.0,
-    "output.dict-1 <- norm-1.norm": 1.3,
-    "output.dict-2 <- compare-1.true": -0.45,
-}
-RECURRENT = recurrent().with_weights(
-    matrix_of({tuple(tuple(end.rsplit(".", 1)) for end in link.split(" <- ")): x for link, x in LOOPS.items()})
-)
-TINY = {
-    "detector": (DETECTOR.with_vector([0.8, 1.1, 0.9, 0.45, 1.2, 0.7, 1.3, 0.6]), "aab.", 11),
-    "feedforward": (generic(feedforward(1, 1)), "ab.", 8),
-    "two layers": (generic(feedforward(2, 1), 0.3), "a.b", 7),
-    "recurrent": (RECURRENT, ".a", 9),
-    "id": (
-        Machine({"input": "input", "id": "id", "norm": "norm", "output": "output"})
-        .link("id.x", "input.char", 0.7)
-        .link("id.y", "id.x", 0.6)
-        .link("id.y", "id.y", 0.9)
-        .link("norm.dict", "id.y", 1.1)
-        .link("output.dict-1", "norm.norm", 1.3)
-        .link("output.dict-2", "norm.norm", -0.4),
-        "ab",
-        8,
-    ),
+CLOSE = {"rtol": 1e-9, "atol": 1e-9}
+MACHINES = {
+    "handcrafted": handcrafted_detector(),
+    "feedforward": feedforward(2, 2),
+    "deep": feedforward(4, 1),
+    "compare-free": feedforward(3, 1, ("accum", "norm", "dot")),
+    "recurrent": recurrent(1),
+    "recurrent two copies": recurrent(2),
 }
 
 
-@pytest.mark.parametrize("name", TINY)
-@pytest.mark.parametrize("mode", ["rev", "fwd"])
-def test_derivatives_of_answers_agree_with_numbers_to_second_order(name, mode):
-    machine, string, ticks = TINY[name]
-
-    def run(weights):
-        return answers(machine, string, ticks, ticks_per_character=1, weights=weights)
-
-    assert run(machine.weights).any()
-    check_grads(run, modes=[mode], order=2)(machine.weights)
+def random_weights(machine, seed, scale=0.4):
+    return machine.with_vector(np.random.RandomState(seed).normal(scale=scale, size=len(machine.links)))
 
 
-@pytest.mark.parametrize("name", ["detector", "feedforward"])
-def test_the_gradient_reaches_every_link_that_is_not_there(name):
-    machine, string, ticks = TINY[name]
-    probe = np.random.default_rng(1).normal(size=(ticks, 2))
+def interpreted(machine, string, ticks, speed, probe, memory_gradient):
+    """Answers, and the gradient of Σ probe · answers at the machine's links, by the interpreter."""
 
     def loss(weights):
-        return np.sum(probe * answers(machine, string, ticks, ticks_per_character=1, weights=weights))
+        got = answers(
+            machine, string, ticks, ticks_per_character=speed, weights=weights, memory_gradient=memory_gradient
+        )
+        return np.sum(probe * got)
 
-    gradient = grad(loss)(machine.weights)
-    ends = [("norm", "dict"), ("output", "dict-2")] if name == "detector" else [("norm-1-1", "dict")]
-    sources = [("eos", "char"), ("const_1", "const_1"), ("input", "char")]
-    for to in ends:
-        for source in sources:
-            link = Link(*to, *source)
-            step = 1e-6 * matrix_of({(to, source): 1.0})
-            slope = (loss(machine.weights + step) - loss(machine.weights - step)) / 2e-6
-            found = flatten(gradient).get(tuple(link), 0.0)
-            assert found == pytest.approx(slope, rel=1e-5, abs=1e-6), str(link)
+    leaves = dict(grad(loss)(machine.weights).leaves())
+    values = answers(machine, string, ticks, ticks_per_character=speed)
+    return values, np.array([leaves.get(link, 0.0) for link in machine.links])
 
 
-MEMORY = Machine(
-    {"const_1": "const_1", "accum": "accum", "output": "output"},
-    {"accum": {"dict-2": {"const_1": {"const_1": 0.5}}}, "output": {"dict-1": {"accum": {"dict": 3.0}}}},
-    {"accum": {"dict-1": {"accum": {"dict": 1.0}}}},
-)
+@pytest.mark.parametrize("memory_gradient", ["full", "truncated"])
+@pytest.mark.parametrize("name", MACHINES)
+def test_values_and_gradients_equal_the_interpreters(name, memory_gradient):
+    machine = random_weights(MACHINES[name], 1)
+    probe = np.random.RandomState(2).normal(size=(34, 2))
+    values, gradient = interpreted(machine, "abca. b", 34, 4, probe, memory_gradient)
+    engine = Engine(machine, "abca. b", 34, 4)
+    engine_gradient = grad(lambda w: np.sum(probe * engine.answers(w, memory_gradient)[0]))(machine.vector())
+    scale = max(1.0, np.abs(gradient).max())
+    onp.testing.assert_allclose(engine.answers(machine.vector())[0], values, rtol=1e-9, atol=1e-9 * np.abs(values).max())
+    onp.testing.assert_allclose(engine_gradient / scale, gradient / scale, **CLOSE)
+    assert np.abs(gradient).max() > 0
 
 
-def slopes(machine, tick, gradient, side=0):
-    """The derivatives of an answer with respect to the links that the machine has."""
-
-    def answer(weights):
-        return answers(machine, "x", tick, weights=weights, memory_gradient=gradient)[-1, side]
-
-    gradient = flatten(grad(answer)(machine.weights))
-    return {str(link): gradient[link] for link in machine.links if link in gradient}
-
-
-@pytest.mark.parametrize(("tick", "kept"), [(2, 0), (3, 1), (4, 2), (5, 3)])
-def test_the_truncated_gradient_forgets_what_an_accumulator_remembers(tick, kept):
-    # The answer at tick t is 3 · (t − 2) · 0.5: the accumulator has added its input t − 2 times.
-    assert answers(MEMORY, "x", tick)[-1, 0] == 3.0 * kept * 0.5
-    into, out = "accum.dict-2 <- const_1.const_1", "output.dict-1 <- accum.dict"
-    full, truncated = slopes(MEMORY, tick, "full"), slopes(MEMORY, tick, "truncated")
-    assert full.get(into, 0.0) == 3.0 * kept
-    assert truncated.get(into, 0.0) == 3.0 * min(kept, 1)
-    assert full.get(out, 0.0) == truncated.get(out, 0.0) == 0.5 * kept
-
-
-def test_the_truncated_gradient_does_not_change_the_answers():
-    machine, string, ticks = TINY["detector"]
-    full, truncated = (answers(machine, string, ticks, memory_gradient=each) for each in ("full", "truncated"))
-    assert np.array_equal(full, truncated)
+@st.composite
+def wired_machines(draw):
+    """A few neurons of any kind, wired at random: loops, several memories, soft memories, idle neurons, id."""
+    kinds = draw(st.lists(st.sampled_from(["accum", "norm", "dot", "compare", "id"]), min_size=1, max_size=6))
+    sources = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1", "output": "output"}
+    neurons = sources | {f"{name}-{i}": name for i, name in enumerate(kinds)}
+    machine = Machine(neurons).link("timer.timer", "timer.timer", 1.0, fixed=True)
+    machine = machine.link("input.timer", "timer.timer", 1.0, fixed=True)
+    fields = {name: ("inputs", "outputs") if kind == "id" else () for name, kind in neurons.items()}
+    ins, outs = [], []
+    for name, kind_name in neurons.items():
+        if name in ("timer", "input"):
+            outs += [f"{name}.{field}" for field in KINDS[kind_name].outputs]
+            continue
+        ins += [f"{name}.{field}" for field in (["x", "y"] if fields[name] else KINDS[kind_name].inputs)]
+        outs += [f"{name}.{field}" for field in (["x", "y"] if fields[name] else KINDS[kind_name].outputs)]
+    pairs = draw(st.lists(st.tuples(st.sampled_from(ins), st.sampled_from(outs)), min_size=4, max_size=20, unique=True))
+    for to, source in pairs:
+        own_memory = KINDS[neurons[to.split(".")[0]]].memory == to.split(".")[1] and to.split(".")[0] in source
+        fixed = draw(st.booleans()) if not own_memory else draw(st.sampled_from([True, True, False]))
+        weight = 1.0 if own_memory and fixed else draw(st.sampled_from([-0.7, -0.3, 0.4, 0.9, 1.0]))
+        machine = machine.link(to, source, weight, fixed=fixed)
+    return machine
 
 
-def test_the_truncated_gradient_does_not_pass_through_id():
-    machine = TINY["id"][0]
-    assert set(slopes(machine, 8, "truncated")) == {"output.dict-1 <- norm.norm", "norm.dict <- id.y"}
-    assert len(slopes(machine, 8, "full")) == 5
+@given(machine=wired_machines(), memory_gradient=st.sampled_from(["full", "truncated"]))
+def test_any_wiring_gives_what_the_interpreter_gives(machine, memory_gradient):
+    probe = np.random.RandomState(0).normal(size=(13, 2))
+    values, gradient = interpreted(machine, "ab.b", 13, 3, probe, memory_gradient)
+    engine = Engine(machine, "ab.b", 13, 3)
+    pull, engine_values = make_vjp(lambda w: engine.answers(w, memory_gradient))(machine.vector())
+    onp.testing.assert_allclose(engine_values[0], values, rtol=1e-9, atol=1e-9)
+    scale = max(1.0, np.abs(gradient).max()) if len(gradient) else 1.0
+    onp.testing.assert_allclose(pull(probe[None]) / scale, gradient / scale, **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["feedforward", "recurrent"])
+def test_a_batch_is_its_members_one_by_one(name):
+    machine = MACHINES[name]
+    weights = np.random.RandomState(3).normal(scale=0.4, size=(19, len(machine.links)))
+    engine = Engine(machine, ["ab.", "hello. all."], [20, 61], [6, 5])
+
+    def loss(w):
+        return np.sum(engine.answers(w, "truncated") ** 2)
+
+    together, gradients = engine.answers(weights), grad(loss)(weights)
+    assert together.shape == (len(weights), 2, 61, 2)
+    for member, alone in enumerate(weights):
+        onp.testing.assert_allclose(together[member], engine.answers(alone), **CLOSE)
+        onp.testing.assert_allclose(gradients[member], grad(loss)(alone), **CLOSE)
+
+
+def test_a_batch_of_strings_is_its_strings_one_by_one():
+    machine = random_weights(MACHINES["feedforward"], 4)
+    engine = Engine(machine, ["ab.", "hello. all.", "z"], [20, 61, 30], [6, 5, 1])
+    together = engine.answers(machine.vector())
+    for row, string, ticks, speed in zip(together, engine.strings, engine.ticks, engine.ticks_per_character, strict=True):
+        onp.testing.assert_allclose(row[:ticks], answers(machine, string, ticks, ticks_per_character=speed), **CLOSE)
+
+
+def test_links_that_nothing_live_reaches_have_no_gradient_and_do_no_harm():
+    machine = handcrafted_detector()
+    idle = Machine({**machine.neurons, "idle": "norm"}, machine.weights, machine.fixed, machine.links)
+    idle = idle.link("idle.dict", "accum.dict", 3.0)
+    engine = Engine(idle, "aa.", 40)
+    onp.testing.assert_array_equal(engine.answers(idle.vector())[0], run(machine, "aa.", 40))
+    assert grad(lambda w: np.sum(engine.answers(w)))(idle.vector())[-1] == 0.0
+
+
+def kinks(loss, weights, steps):
+    """For each weight: whether central differences at two step widths disagree, as they do across a kink."""
+    slopes = []
+    for step in steps:
+        shifts = step * np.eye(len(weights))
+        slopes.append((loss(weights + shifts) - loss(weights - shifts)) / (2 * step))
+    return slopes[0], np.abs(slopes[0] - slopes[1]) > 1e-5 * np.maximum(1.0, np.abs(slopes[0]))
+
+
+@pytest.mark.parametrize("name", ["feedforward", "recurrent"])
+def test_the_gradient_is_that_of_finite_differences_away_from_kinks(name):
+    machine = random_weights(MACHINES[name], 5, scale=0.3)
+    engine = Engine(machine, "abca.", 40, 6)
+    probe = np.random.RandomState(6).normal(size=(1, 40, 2))
+
+    def loss(w):
+        return np.sum(probe * engine.answers(w), axis=(-3, -2, -1))
+
+    weights = machine.vector()
+    slopes, kinked = kinks(loss, weights, (1e-5, 5e-6))
+    assert kinked.mean() < 0.05
+    gradient = grad(loss)(weights)
+    onp.testing.assert_allclose(gradient[~kinked], slopes[~kinked], rtol=1e-4, atol=1e-5)
+
+
+def test_a_hard_compare_has_no_derivative():
+    machine = random_weights(feedforward(2, 1, ("accum", "norm", "hard_compare")), 5)
+    probe = np.random.RandomState(2).normal(size=(34, 2))
+    values, gradient = interpreted(machine, "abca. b", 34, 4, probe, "full")
+    engine = Engine(machine, "abca. b", 34, 4)
+    onp.testing.assert_allclose(engine.answers(machine.vector())[0], values, **CLOSE)
+    got = grad(lambda w: np.sum(probe * engine.answers(w)[0]))(machine.vector())
+    onp.testing.assert_allclose(got, gradient, **CLOSE)
+    into = [link.to_neuron.startswith("hard_compare") for link in machine.links]
+    assert not got[into].any()
+    assert got[~np.array(into)].any()
+
+
+def test_values_alone_are_those_that_come_with_a_gradient_for_fields_of_characters_too():
+    @kind("letters", {"x": CHARS}, {"norm": NUMBER})
+    def letters(x, ops):
+        return {"norm": ops.max_norm(x["x"])}
+
+    try:
+        program = "accum.dict-2 <- input.char\naccum.dict-2 <- 5 const_1.const_1\nletters.x <- accum.dict\n"
+        machine = write_program(program + "output.dict-1 <- letters.norm")
+        engine = Engine(machine, "ab", 12, 2)
+        onp.testing.assert_allclose(engine.answers(machine.vector())[0], answers(machine, "ab", 12, ticks_per_character=2), **CLOSE)
+    finally:
+        del KINDS["letters"]
+
+
+def test_at_a_tie_of_the_norm_the_gradient_is_the_mean_of_both_sides():
+    # 'ab' leaves both counts at 1: raising one weight alone is impossible, so two accumulators tie instead.
+    machine = Machine({"const_1": "const_1", "norm": "norm", "input": "input", "eos": "eos", "output": "output"})
+    machine = machine.link("norm.dict", "const_1.const_1", 2.0).link("norm.dict", "eos.char", -2.0)
+    machine = machine.link("output.dict-1", "norm.norm", 1.0)
+    engine = Engine(machine, "a", 3)
+    gradient = grad(lambda w: engine.answers(w)[0, 2, 0])(machine.vector())
+    onp.testing.assert_array_equal(gradient, [0.5, -0.5, 2.0])
 
 
 def test_where_dot_clips_its_gradient_is_zero():
-    def run(weights):
-        return answers(DETECTOR, "......", 12, ticks_per_character=1, weights=weights)[:, 1]
-
-    assert run(DETECTOR.weights).tolist() == [0, 0, 0, 1, 2, 3, 4, 4, 4, 4, 4, 4]
-    for tick, dots in [(5, 2.0), (6, 3.0), (7, 0.0), (9, 0.0)]:
-        gradient = grad(lambda weights, at=tick - 1: run(weights)[at])(DETECTOR.weights)
-        assert gradient["accum"]["dict-2"]["input"] == VValue({"char": dots})
+    machine = handcrafted_detector(dot_clip=1.5)
+    engine = Engine(machine, "...", 60)
+    last = grad(lambda w: engine.answers(w)[0, -1, 1])(machine.vector())
+    assert engine.answers(machine.vector())[0, -1, 1] == 1.5
+    assert last[[str(link).startswith("dot") for link in machine.links]].tolist() == [0.0, 0.0]
 
 
-def test_a_tie_of_the_norm_shares_its_gradient_evenly():
-    machine = Machine({"input": "input", "eos": "eos", "norm": "norm", "output": "output"})
-    machine = machine.link("norm.dict", "input.char", 2.0).link("norm.dict", "eos.char", 2.0)
-    machine = machine.link("output.dict-1", "norm.norm", 1.0)
-    gradient = grad(lambda w: answers(machine, "a", 3, ticks_per_character=1, weights=w)[-1, 0])(machine.weights)
-    assert gradient["norm"]["dict"] == VValue({"input": {"char": 0.5}, "eos": {"char": 0.5}})
+def test_single_precision_is_close_and_stays_single():
+    machine = random_weights(MACHINES["feedforward"], 7, scale=0.1)
+    single, double = (Engine(machine, "abca.", 40, 6, dtype) for dtype in (np.float32, np.float64))
+    got = single.answers(machine.vector())
+    assert got.dtype == np.float32
+    onp.testing.assert_allclose(got, double.answers(machine.vector()), rtol=1e-4, atol=1e-4)
 
 
-def test_weights_may_be_assembled_from_traced_numbers():
-    def loss(x):
-        row = assemble(("const_1",), assemble(("const_1",), x))
-        return answers(MEMORY, "x", 4, weights=VValue({"output": {"dict-1": row}}))[-1, 0] ** 2
+def test_an_old_gradient_survives_later_evaluations():
+    machine = random_weights(MACHINES["feedforward"], 8)
+    engine, weights = Engine(machine, "ab.", 30), machine.vector()
+    probe = np.ones((1, 30, 2))
+    pull, _ = make_vjp(engine.answers)(weights)
+    before = pull(probe)
+    make_vjp(engine.answers)(weights * 0.5)[0](probe)
+    engine.answers(weights * 2.0)
+    onp.testing.assert_array_equal(pull(probe), before)
 
-    assert grad(loss)(2.0) == 4.0
+
+def test_a_copy_of_a_used_engine_computes_what_the_original_does():
+    machine = random_weights(MACHINES["feedforward"], 9)
+    engine, weights = Engine(machine, "ab.", 30), machine.vector()
+    before = engine.answers(weights * 0.5)
+    twin = copy.deepcopy(engine)
+    engine.answers(weights)
+    onp.testing.assert_array_equal(twin.answers(weights * 0.5), before)
 
 
-# ---- what is refused ----
+def test_a_renamed_output_answers_the_same_in_both_engines():
+    machine = Machine({"eos": "eos", "norm": "norm", "out": "output"}).link("norm.dict", "eos.char", 2.0)
+    machine = machine.link("out.dict-2", "norm.norm", 1.0)
+    onp.testing.assert_array_equal(run(machine, "ab", 5), answers(machine, "ab", 5))
+    assert run(machine, "ab", 5)[-1].tolist() == [0.0, 2.0]
+
+
+def test_second_derivatives_are_refused_not_wrong():
+    machine = handcrafted_detector()
+    engine = Engine(machine, "ab.", 30)
+    first = grad(lambda w: np.sum(engine.answers(w) ** 2))
+    with pytest.raises(DMMError, match="first derivatives only"):
+        grad(lambda w: np.sum(first(w)))(machine.vector())
+
+
+def test_a_new_kind_is_one_function_for_both_engines():
+    @kind("halve", {"x": STREAM}, {"x": NUMBER})
+    def halve(x, ops):
+        size = ops.max_norm(x["x"])
+        return {"x": ops.difference(size, ops.clip(size, 0.5))}
+
+    try:
+        machine = handcrafted_detector()
+        machine = Machine({**machine.neurons, "new": "halve"}, machine.weights, machine.fixed, machine.links)
+        machine = machine.link("new.x", "accum.dict", 0.9).link("output.dict-1", "new.x", 0.4)
+        probe = np.random.RandomState(1).normal(size=(40, 2))
+        values, gradient = interpreted(machine, "abab", 40, 5, probe, "full")
+        engine = Engine(machine, "abab", 40, 5)
+        onp.testing.assert_allclose(engine.answers(machine.vector())[0], values, **CLOSE)
+        got = grad(lambda w: np.sum(probe * engine.answers(w)[0]))(machine.vector())
+        onp.testing.assert_allclose(got, gradient, **CLOSE)
+    finally:
+        del KINDS["halve"]
 
 
 @pytest.mark.parametrize(
-    "run", [trace, answers, lambda *a, **k: list(cycle(*a, **k))], ids=["trace", "answers", "cycle"]
-)
-@pytest.mark.parametrize(
-    ("options", "word"),
+    ("arguments", "word"),
     [
-        ({"string": ""}, "string"),
-        ({"string": None}, "string"),
-        ({"string": ["a"]}, "string"),
-        ({"ticks": 0}, "ticks"),
-        ({"ticks": -1}, "ticks"),
-        ({"ticks": 1.5}, "ticks"),
-        ({"ticks": True}, "ticks"),
-        ({"ticks": "9"}, "ticks"),
-        ({"ticks_per_character": 0}, "ticks_per_character"),
-        ({"ticks_per_character": 2.0, "ticks": None}, "ticks_per_character"),
-        ({"ticks_per_character": True, "ticks": None}, "ticks_per_character"),
+        (("",), "no characters"),
+        (([],), "no strings"),
+        (("ab", 0), "ticks is 0"),
+        (("ab", 1.5), "ticks is 1.5"),
+        (("ab", 10, 0), "ticks_per_character is 0"),
+        ((["ab", "c"], [10, 20, 30]), "3 ticks"),
     ],
-    ids=str,
 )
-def test_a_run_of_nonsense_is_refused(run, options, word):
-    with refused(word):
-        run(DETECTOR, **{"string": "ab", "ticks": 3, **options})
+def test_bad_runs_are_refused(arguments, word):
+    with pytest.raises(DMMError, match=word):
+        Engine(handcrafted_detector(), *arguments)
 
 
-@pytest.mark.parametrize("word", ["half", None, True])
-def test_an_unknown_gradient_is_refused(word):
-    with refused("memory_gradient", "'full'", "'truncated'"):
-        answers(DETECTOR, "ab", 3, memory_gradient=word)
+def test_what_is_no_machine_string_or_type_is_refused():
+    for arguments in ((None, "ab"), (handcrafted_detector(), 5), (handcrafted_detector(), "ab", 5, 1, int)):
+        with pytest.raises(DMMError):
+            Engine(*arguments)
+    with pytest.raises(DMMError, match="no array of numbers"):
+        Engine(handcrafted_detector(), "ab").answers("x")
 
 
-def test_numpy_whole_numbers_are_whole_numbers():
-    assert answers(DETECTOR, "ab", np.int64(3), ticks_per_character=np.int32(2)).shape == (3, 2)
+def test_weights_of_the_wrong_length_are_refused():
+    with pytest.raises(DMMError, match="8 links"):
+        Engine(handcrafted_detector(), "ab").answers(np.zeros(9))
+
+
+def test_a_machine_without_output_is_refused():
+    with pytest.raises(DMMError, match="exactly one"):
+        run(Machine({"eos": "eos"}), "ab")
+
+
+def test_a_machine_without_links_answers_nothing():
+    assert not run(Machine({"output": "output"}, VValue()), "ab", 5).any()

@@ -9,7 +9,7 @@ import pytest
 from conftest import refused
 
 from dmmlab.exactness import EXACT, LETTERS, SPEEDS, Exactness, examine, largest_errors, random_strings
-from dmmlab.flat import run
+from dmmlab.engine import run
 from dmmlab.machines import Machine, handcrafted_detector, write_program
 from dmmlab.tasks import find_task
 

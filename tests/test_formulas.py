@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmmlab.files import DMMError
-from dmmlab.flat import run
+from dmmlab.engine import run
 from dmmlab.formulas import formula
 from dmmlab.machines import Machine, feedforward, handcrafted_detector, write_program
 from dmmlab.neurons import KINDS, NUMBER, kind

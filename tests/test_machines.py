@@ -13,9 +13,9 @@ from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmmlab.engine import answers, trace
+from dmmlab.interpreter import answers, trace
 from dmmlab.files import DMMError
-from dmmlab.flat import run
+from dmmlab.engine import run
 from dmmlab.machines import (
     Link,
     Machine,

@@ -5,7 +5,7 @@ from conftest import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmmlab.engine import TreeOps, trace, up
+from dmmlab.interpreter import TreeOps, trace, up
 from dmmlab.machines import Machine
 from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, find_kind
 from dmmlab.vvalues import VValue, inner

@@ -12,7 +12,7 @@ from test_pruning import apart, sub_machine
 
 from dmmlab.exactness import largest_errors, random_strings
 from dmmlab.files import DMMError
-from dmmlab.flat import run
+from dmmlab.engine import run
 from dmmlab.machines import SOURCES, Link, Machine, handcrafted_detector, write_program
 from dmmlab.neurons import find_kind
 from dmmlab.pruning import living

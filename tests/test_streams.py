@@ -7,7 +7,7 @@ from conftest import KEYS, NUMBERS, check_directional, flatten, generic_trees, r
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmmlab.engine import TreeOps, answers, down, trace, up
+from dmmlab.interpreter import TreeOps, answers, down, trace, up
 from dmmlab.machines import Machine, write_program
 from dmmlab.neurons import KINDS, NUMBER, STREAM, kind
 from dmmlab.trees import LARGE, Layered
@@ -206,7 +206,7 @@ def test_an_old_sum_does_not_change_with_later_ones():
 
 
 def test_a_machine_of_trees_is_refused_by_the_flat_engine():
-    from dmmlab.flat import run
+    from dmmlab.engine import run
 
     with refused("'mask'", "trees", "dmm.trace"):
         run(Machine({"mask": "mask", "output": "output"}), "ab")

@@ -12,7 +12,7 @@ import pytest
 from conftest import refused
 
 from dmmlab import synthesis
-from dmmlab.flat import run
+from dmmlab.engine import run
 from dmmlab.machines import Link, Machine, feedforward, handcrafted_detector, write_program
 from dmmlab.reading import same_program
 from dmmlab.synthesis import embed, synthesize, synthesize_all

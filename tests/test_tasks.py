@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import refused
 
-from dmmlab.engine import answers
+from dmmlab.interpreter import answers
 from dmmlab.files import DMMError
-from dmmlab.flat import run
+from dmmlab.engine import run
 from dmmlab.machines import handcrafted_detector, write_program
 from dmmlab.tasks import TASKS, Task, find_task, task
 

@@ -16,7 +16,7 @@ from autograd import grad
 from conftest import refused
 
 from dmmlab import training
-from dmmlab.engine import answers
+from dmmlab.interpreter import answers
 from dmmlab.files import DMMError
 from dmmlab.julia import initialize
 from dmmlab.machines import feedforward, handcrafted_detector, recurrent

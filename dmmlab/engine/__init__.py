@@ -1,0 +1,253 @@
+"""The engine: a machine compiled to a small program, and compiled loops that run it, with the same bits everywhere.
+
+Users keep trees; a compiler flattens them (`compiler`, `program`). It computes what `dmmlab.interpreter` computes, for
+every machine whose streams are flat, for many weights and many strings, on as many threads as there are cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from autograd.extend import defvjp, primitive
+from autograd.tracer import isbox
+
+from dmmlab.engine import loops, tangents
+from dmmlab.engine.compiler import compile_machine
+from dmmlab.engine.jit import first_time
+from dmmlab.engine.program import Layout, Program, tabulate
+from dmmlab.engine.threads import room, share
+from dmmlab.files import DMMError
+from dmmlab.interpreter import check_gradient, check_run
+from dmmlab.machines import Machine
+
+Array = np.ndarray
+MEMORY = 8.0  # MB of values and their gradient; a longer run goes in windows
+
+
+class Engine:
+    """A machine compiled for some strings.
+    `ticks` (None: characters × speed + 20) and speeds are one number or one a string. `answers(w)` gives left and right
+    at every tick; past the end of a string they are zero. `dtype` is np.float64 or np.float32; for `tie_order` see
+    `max_norm`. A run whose values and gradient would take more than `memory` MB goes through in windows: the states
+    between them are kept, and going back each window is run again. Raises DMMError for what cannot be run.
+
+    >>> dmm.Engine(dmm.handcrafted_detector(), ["aa.", "b"]).answers(np.ones((5, 8))).shape  # members first
+    (5, 2, 50, 2)
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        strings: str | Sequence[str],
+        ticks: int | Sequence[int] | None = None,
+        ticks_per_character: int | Sequence[int] = 10,
+        dtype: type = np.float64,
+        tie_order: str | None = None,
+        memory: float = MEMORY,
+    ) -> None:
+        if not isinstance(machine, Machine):
+            raise DMMError(f"a {type(machine).__name__} is no machine to run")
+        if not isinstance(strings, (str, list, tuple)) or not len(strings) and not isinstance(strings, str):
+            raise DMMError(f"no strings to run on ({strings!r}); give a list of at least one")
+        if dtype not in (np.float32, np.float64):
+            raise DMMError(f"dtype is {dtype!r}; it is np.float32 or np.float64")
+        if isinstance(memory, bool) or not isinstance(memory, (int, float)) or not memory > 0:
+            raise DMMError(f"memory is {memory!r}; it is a positive number of MB")
+        check_gradient("full", tie_order)
+        self.strings = (strings,) if isinstance(strings, str) else tuple(strings)
+        runs = zip(self.strings, self._spread(ticks), self._spread(ticks_per_character), strict=True)
+        self.ticks, self.ticks_per_character = zip(*(check_run(*run) for run in runs), strict=True)
+        self.links, self.dtype, self.tie_order, self.memory = len(machine.links), dtype, tie_order, memory
+        self._structure, self._emitter = compile_machine(machine)
+        tables, self._layouts = tabulate(self._structure, self._emitter), {}
+        for keys in {len(self._free(string)) for string in self.strings}:
+            self._layouts[keys] = Layout(self._structure, self._emitter, tables, keys)
+        self._first = [self._frozen(i) for i in range(len(self.strings))]
+
+    def _spread(self, value: Any) -> list:
+        if not isinstance(value, (list, tuple, np.ndarray)):
+            return [value] * len(self.strings)
+        if len(value) != len(self.strings):
+            raise DMMError(f"{len(value)} ticks or speeds for {len(self.strings)} strings; give one a string")
+        return list(value)
+
+    # ---- programs ----
+
+    def _free(self, string: Sequence[str]) -> list[str]:
+        """The characters of a string that no kind emits by itself."""
+        return sorted(set(string) - self._emitter.letters.keys())
+
+    def _program(self, i: int, frozen: Array | None, truncated: bool = False) -> Program:
+        string, free = self.strings[i], self._free(self.strings[i])
+        keys = [*free, *sorted(self._emitter.letters, key=self._emitter.letters.get)]
+        places = {key: place for place, key in enumerate(keys)}
+        fed = places, string, self.ticks[i], self.ticks_per_character[i]
+        program = self._layouts[len(free)].program(*fed, frozen, truncated, self.tie_order)
+        floats = {name: getattr(program, name).astype(self.dtype) for name in ("constants", "fixed", "ranks", "frozen")}
+        return program._replace(**floats)
+
+    def _frozen(self, i: int) -> Array:
+        """The rows that are the same for all weights, clock and input above all: computed once, (rows, ticks + 1)."""
+        program, stride = self._program(i, None), self.ticks[i] + 1
+        values = np.zeros(program.rows * stride if len(program.blocks) else 0, self.dtype)
+        if len(values):
+            with first_time((loops.run_forward, self.dtype)):
+                links = loops.pick(np.zeros(self.links, self.dtype), program.fixed, program.job_links)
+                loops.run_forward(program, values, stride, self.ticks[i], links)
+        rows = self._layouts[len(self._free(self.strings[i]))].frozen_rows
+        return values[: rows * stride].reshape(rows, stride).copy()
+
+    @cached_property
+    def _full(self) -> list[Program]:
+        return [self._program(i, first) for i, first in enumerate(self._first)]
+
+    @cached_property
+    def _truncated(self) -> list[Program]:
+        return [self._program(i, first, truncated=True) for i, first in enumerate(self._first)]
+
+    def rows(self, i: int) -> int:
+        """How many numbers a tick of string i takes, for values; as many again for the gradient."""
+        return self._full[i].rows
+
+    def windows(self, i: int) -> int:
+        """How many windows a run of string i goes in."""
+        bytes_at_a_tick = 2 * np.dtype(self.dtype).itemsize * max(self.rows(i), 1)
+        fitting = max(int(min(1e6 * self.memory / bytes_at_a_tick, 1e9)) - 1, 1)
+        return -(-self.ticks[i] // min(fitting, self.ticks[i]))
+
+    def buffers(self, i: int) -> tuple[int, Array, Array]:
+        """The length of a window, and arrays for its values and for their gradient."""
+        length = -(-self.ticks[i] // self.windows(i))
+        size = self.rows(i) * (length + 1)
+        return length, *room(size, self.dtype)
+
+    # ---- running ----
+
+    def _members(self, weights: Array) -> Array:
+        """Weights as (members, links). Raises DMMError for what is none."""
+        try:
+            weights = np.asarray(weights, self.dtype)
+        except (TypeError, ValueError) as error:
+            raise DMMError(f"weights are no array of numbers ({error}); give one a link") from None
+        if weights.ndim not in (1, 2) or weights.shape[-1] != self.links:
+            raise DMMError(f"weights have shape {weights.shape}; this machine has {self.links} links")
+        return np.ascontiguousarray(np.atleast_2d(weights))
+
+    def _share(self, do: Callable[[int, slice], None], members: int) -> None:
+        share(do, [self.rows(i) * ticks for i, ticks in enumerate(self.ticks)], members)
+
+    def answers(self, weights: Array, memory_gradient: str = "full") -> Array:
+        """Left and right: (strings, ticks, 2) for weights (links,), (members, strings, ticks, 2) for (members, links).
+
+        `weights` may be traced by autograd; losses on top are ordinary autograd.numpy code. The gradient is of first
+        order only: for higher derivatives use `dmm.answers`.
+        """
+        if isbox(weights):
+            return _traced_answers(weights, self, memory_gradient)
+        check_gradient(memory_gradient)
+        members = self._members(weights)
+        answers = np.zeros((len(members), len(self.strings), max(self.ticks), 2), self.dtype)
+
+        def do(i: int, some: slice) -> None:
+            length, values, _ = self.buffers(i)
+            with first_time((loops.many_values, self.dtype)):
+                loops.many_values(self._full[i], members[some], length, values, answers[some, i, : self.ticks[i]])
+
+        self._share(do, len(members))
+        return answers[0] if np.ndim(weights) == 1 else answers
+
+    def pull(self, weights: Array, gradient: Array, memory_gradient: str = "full") -> Array:
+        """The gradient for the weights from that for the answers, in the shapes of `answers`; runs the machine anew."""
+        check_gradient(memory_gradient)
+        members = self._members(weights)
+        seeds = np.asarray(gradient, self.dtype).reshape(len(members), len(self.strings), max(self.ticks), 2)
+        truncated = memory_gradient == "truncated"
+        programs, gradients = self._programs(truncated), np.empty((len(self.strings), *members.shape), self.dtype)
+
+        def do(i: int, some: slice) -> None:
+            own = np.ascontiguousarray(seeds[some, i, : self.ticks[i]])
+            with first_time((loops.many_gradients, self.dtype)):
+                loops.many_gradients(programs[i], members[some], *self.buffers(i), own, truncated, gradients[i, some])
+
+        self._share(do, len(members))
+        return _add_up(gradients).reshape(np.shape(weights))
+
+    def squared_errors(
+        self, weights: Array, targets: Array, memory_gradient: str | None = None
+    ) -> tuple[Array, Array | None]:
+        """The mean over strings of the sum of squared errors against `targets`, (strings, ticks, 2), and its gradient.
+
+        Shapes are () and (links,), or (members,) and (members, links). Without `memory_gradient` there is no gradient.
+        """
+        members, truncated, count = self._members(weights), memory_gradient == "truncated", len(self.strings)
+        losses = np.empty((count, len(members)), self.dtype)
+        gradients = np.empty((count, *members.shape) if memory_gradient else (count, 0, self.links), self.dtype)
+        programs, factor = self._programs(truncated), self.dtype(1.0 / count)
+
+        def do(i: int, some: slice) -> None:
+            buffers, own = self.buffers(i), targets[i, : self.ticks[i]]
+            more = own, factor, truncated, losses[i, some], gradients[i, some]
+            with first_time((loops.many_losses, self.dtype)):
+                loops.many_losses(programs[i], members[some], *buffers, *more)
+
+        self._share(do, len(members))
+        loss, single = _add_up(losses) / self.dtype(count), np.ndim(weights) == 1
+        gradient = _add_up(gradients) if memory_gradient else None
+        return loss[0] if single else loss, gradient[0] if single and memory_gradient else gradient
+
+    def tangents(self, weights: Array, directions: Array) -> Array:
+        """How the answers change along directions (directions, links): (directions, strings, ticks, 2), exactly."""
+        weights, directions = self._members(weights)[0], self._members(directions)
+        changes = np.zeros((len(directions), len(self.strings), max(self.ticks), 2), self.dtype)
+
+        def do(i: int, some: slice) -> None:
+            program = self._full[i]
+            values, slopes = room(program.rows * (program.ticks + 1), self.dtype)
+            with first_time((tangents.many_tangents, self.dtype)):
+                own = directions[some], changes[some, i, : self.ticks[i]]
+                tangents.many_tangents(program, weights, values, slopes, *own)
+
+        self._share(do, len(directions))
+        return changes
+
+    def _programs(self, truncated: bool) -> list[Program]:
+        return self._truncated if truncated else self._full
+
+
+def _add_up(each: Array) -> Array:
+    """The sum over the first axis, one after another."""
+    total = each[0].copy()
+    for other in each[1:]:
+        total += other
+    return total
+
+
+@primitive
+def _traced_answers(weights: Array, engine: Engine, memory_gradient: str) -> Array:
+    return engine.answers(weights, memory_gradient)
+
+
+def _answers_vjp(ans: Array, weights: Array, engine: Engine, memory_gradient: str) -> Callable[[Array], Array]:
+    def pull(gradient: Array) -> Array:
+        if isbox(weights) or isbox(gradient):
+            raise DMMError("the engine has first derivatives only; use dmm.answers for higher ones")
+        return engine.pull(weights, gradient, memory_gradient)
+
+    return pull
+
+
+defvjp(_traced_answers, _answers_vjp, argnums=(0,))
+
+
+def run(machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10) -> Array:
+    """Run a machine on a string: an array (ticks, 2) of left and right, the numbers that arrive at its output.
+    `ticks=None` runs len(string)·ticks_per_character + 20 ticks. Raises DMMError for a string without characters or
+    fewer than one tick. `dmm.answers` computes the same with the interpreter.
+
+    >>> dmm.run(dmm.handcrafted_detector(), "hello. all.")[109]  # tick 110
+    array([3., 2.])
+    """
+    return Engine(machine, string, ticks, ticks_per_character).answers(machine.vector())[0]

@@ -1,0 +1,44 @@
+"""How the loops are compiled: by Numba, kept on disk, and without anything that could reorder a sum."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+from numba import njit
+
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+_ready: set[object] = set()
+
+
+def compiled(function: Callable) -> Callable:
+    """The function compiled when first called; kept beside its file or in the user's cache, where that can be."""
+    try:
+        dispatcher = njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:  # neither place can be written
+        return njit(**OPTIONS)(function)
+    # Numba looks whether the function's own file has changed; what it calls lies in others of this folder.
+    dispatcher._cache._cache_file._source_stamp = SOURCES
+    return dispatcher
+
+
+@contextmanager
+def first_time(what: object) -> Iterator[None]:
+    """Says so where something takes more than a second the first time, as compiling does."""
+    if what in _ready:
+        yield
+        return
+    said = "dmmlab: compiling the engine for this processor (some ten seconds; later runs find it in a cache)"
+    timer = Timer(1.0, lambda: print(said, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    _ready.add(what)

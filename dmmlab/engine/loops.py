@@ -1,0 +1,385 @@
+"""The compiled loops: a program run forwards and backwards, and along a direction.
+
+`values` and `slopes` (the gradient) hold rows of `stride` numbers; instructions run on `n` ticks from `t` on. In a loop of
+links that is one tick at a time. No sum is left to chance: terms are added in the order of links and rows, or lane by
+lane (see `lanes`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dmmlab.engine import instructions as codes
+from dmmlab.engine.jit import compiled
+from dmmlab.engine.lanes import LANES, WIDE, combine_narrow, combine_wide, four_inner_products
+
+LINK, GATHER, SUM, ADD, SUBTRACT, COPY, NEGATE = (
+    codes.LINK, codes.GATHER, codes.SUM, codes.ADD, codes.SUBTRACT, codes.COPY, codes.NEGATE,
+)  # fmt: skip
+INNER, INNER_MORE, NORM, RELU, STEP, CLIP, FILL, CHARACTER = (
+    codes.INNER, codes.INNER_MORE, codes.NORM, codes.RELU, codes.STEP, codes.CLIP, codes.FILL, codes.CHARACTER,
+)  # fmt: skip
+
+
+@compiled
+def combine(rows, first, last, sources, weights, values, out, stride, at, shift, n, begin, end):
+    """For jobs `begin` to `end`: the rows of `out` from `at` on, as combinations of rows of `values` from `shift` on."""
+    if n < LANES:
+        for j in range(begin, end):
+            for i in range(n):
+                x = values[0] * 0
+                for k in range(first[j], last[j]):
+                    x += weights[k] * values[sources[k] * stride + shift + i]
+                out[rows[j] * stride + at + i] = x
+        return
+    i = 0
+    while i < n:  # the last block goes over some ticks again where they are no multiple
+        if n >= WIDE:
+            i = min(i, n - WIDE)
+            for j in range(begin, end):
+                combine_wide(values, sources, weights, out, rows[j] * stride + at + i, shift + i, stride, first[j], last[j])
+            i += WIDE
+        else:
+            i = min(i, n - LANES)
+            for j in range(begin, end):
+                combine_narrow(values, sources, weights, out, rows[j] * stride + at + i, shift + i, stride, first[j], last[j])
+            i += LANES
+
+
+@compiled
+def running_sums(values, to, a, rows, stride, t, n):
+    """Each row of `to` goes on with what it held at t − 1; four rows at a time, for each sum waits for the one before."""
+    for r in range(0, rows - 3, 4):
+        o0, o1 = values[(to + r) * stride + t - 1 :][: n + 1], values[(to + r + 1) * stride + t - 1 :][: n + 1]
+        o2, o3 = values[(to + r + 2) * stride + t - 1 :][: n + 1], values[(to + r + 3) * stride + t - 1 :][: n + 1]
+        v0, v1 = values[(a + r) * stride + t :][:n], values[(a + r + 1) * stride + t :][:n]
+        v2, v3 = values[(a + r + 2) * stride + t :][:n], values[(a + r + 3) * stride + t :][:n]
+        for i in range(n):
+            o0[i + 1] = o0[i] + v0[i]
+            o1[i + 1] = o1[i] + v1[i]
+            o2[i + 1] = o2[i] + v2[i]
+            o3[i + 1] = o3[i] + v3[i]
+    for r in range(rows // 4 * 4, rows):
+        o, v = values[(to + r) * stride + t - 1 :][: n + 1], values[(a + r) * stride + t :][:n]
+        for i in range(n):
+            o[i + 1] = o[i] + v[i]
+
+
+@compiled
+def character(program, values, stride, to, a, rows, t, n):
+    """The step that is due when the timer shows this number."""
+    for r in range(rows):
+        values[(to + r) * stride + t :][:n] = 0.0
+    steps = program.steps
+    for i in range(n):
+        timer = values[a * stride + t + i]
+        if timer >= 0 and timer % program.speed == 0:
+            step = min(timer // program.speed, len(steps) - 1.0)
+            values[(to + steps[int(step)]) * stride + t + i] = 1.0
+
+
+@compiled
+def formulas(program, values, stride, begin, end, t, n):
+    """Run the instructions `begin` to `end` but for links, on `n` ticks from `t` on."""
+    for c in range(begin, end):
+        code, to, a, b, rows, extra = program.code[c, :6]
+        if code == SUM:
+            running_sums(values, to, a, rows, stride, t, n)
+        elif code == CHARACTER:
+            character(program, values, stride, to, a, rows, t, n)
+        elif code == NORM or code == INNER:
+            values[to * stride + t :][:n] = 0.0
+        for r in range(rows):
+            o = values[(to + r) * stride + t :][:n]
+            v = values[(a + r) * stride + t :][:n]
+            if code == NORM:
+                o = values[to * stride + t :][:n]
+                for i in range(n):
+                    o[i] = max(o[i], abs(v[i]))
+            elif code == INNER or code == INNER_MORE:
+                o, w = values[to * stride + t :][:n], values[(b + r) * stride + t :][:n]
+                for i in range(n):
+                    o[i] += v[i] * w[i]
+            elif code == ADD or code == SUBTRACT:
+                w = values[(b + r) * stride + t :][:n]
+                if code == ADD:
+                    for i in range(n):
+                        o[i] = v[i] + w[i]
+                else:
+                    for i in range(n):
+                        o[i] = v[i] - w[i]
+            elif code == RELU:
+                for i in range(n):
+                    o[i] = v[i] if v[i] > 0 else 0.0
+            elif code == CLIP:
+                bound = program.constants[extra]
+                for i in range(n):
+                    o[i] = min(max(v[i], -bound), bound)
+            elif code == COPY:
+                o[:] = v
+            elif code == NEGATE:
+                o[:] = -v
+            elif code == STEP:
+                for i in range(n):
+                    o[i] = 1.0 if v[i] > 0 else 0.0
+            elif code == FILL:
+                o[:] = program.constants[extra]
+
+
+@compiled
+def run_forward(program, values, stride, n, weights):
+    """All blocks in order, for n ticks."""
+    p = program
+    for block in range(len(p.blocks)):
+        begin, end, looped, job, last_job = p.blocks[block]
+        ends = p.job_first[:-1], p.job_first[1:]
+        for t in range(1, n + 1 if looped else 2):
+            m = 1 if looped else n
+            combine(p.job_rows, *ends, p.job_sources, weights, values, values, stride, t, t - 1, m, job, last_job)
+            formulas(p, values, stride, begin, end, t, m)
+
+
+# ---- backwards ----
+
+
+@compiled
+def norm_adjoint(program, values, slopes, stride, to, a, rows, t, n, room):
+    """At a tie the tied rows share, or of them those that come last in the tie order."""
+    o, g = values[to * stride + t :][:n], slopes[to * stride + t :][:n]
+    top, count, ranked = room[:n], room[n : 2 * n], len(program.ranks) > 0
+    top[:] = 1.0
+    count[:] = 0.0
+    for r in range(rows if ranked else 0):
+        v, rank = values[(a + r) * stride + t :][:n], program.ranks[a + r]
+        for i in range(n):
+            if abs(v[i]) == o[i]:
+                top[i] = max(top[i], rank)
+    for r in range(rows):
+        v, rank = values[(a + r) * stride + t :][:n], program.ranks[a + r] if ranked else top[0]
+        for i in range(n):
+            count[i] += 1.0 if abs(v[i]) == o[i] and rank == top[i] else 0.0
+    for i in range(n):
+        count[i] = g[i] / count[i]
+    for r in range(rows):
+        v, rank = values[(a + r) * stride + t :][:n], program.ranks[a + r] if ranked else top[0]
+        out = slopes[(a + r) * stride + t :][:n]
+        for i in range(n):
+            share = count[i] if v[i] > 0 else -count[i]
+            out[i] += share if abs(v[i]) == o[i] and rank == top[i] and v[i] != 0 else 0.0
+
+
+@compiled
+def sums_adjoint(slopes, stride, to, a, rows, t, n, cut):
+    """What comes back to a running sum also belongs to all ticks before, unless the gradient stops there."""
+    for r in range(0, 0 if cut else rows - 3, 4):
+        g0, g1 = slopes[(to + r) * stride + t - 1 :][: n + 1], slopes[(to + r + 1) * stride + t - 1 :][: n + 1]
+        g2, g3 = slopes[(to + r + 2) * stride + t - 1 :][: n + 1], slopes[(to + r + 3) * stride + t - 1 :][: n + 1]
+        for i in range(n, 0, -1):
+            g0[i - 1] += g0[i]
+            g1[i - 1] += g1[i]
+            g2[i - 1] += g2[i]
+            g3[i - 1] += g3[i]
+    for r in range(rows if cut else rows // 4 * 4, rows):
+        g = slopes[(to + r) * stride + t - 1 :][: n + 1]
+        for i in range(n, 0, -1):
+            g[i - 1] += g[i]
+    for r in range(rows):
+        g, out = slopes[(to + r) * stride + t :][:n], slopes[(a + r) * stride + t :][:n]
+        for i in range(n):
+            out[i] += g[i]
+
+
+@compiled
+def adjoints(program, values, slopes, stride, begin, end, t, n, truncated, room):
+    """The instructions `begin` to `end` in reverse: from the gradient of results to that of operands."""
+    for c in range(end - 1, begin - 1, -1):
+        code, to, a, b, rows, extra, fresh = program.code[c]
+        if code == LINK or code == GATHER or code == FILL or code == CHARACTER:
+            continue
+        for r in range(rows):
+            if fresh & 1:
+                slopes[(a + r) * stride + t :][:n] = 0.0
+            if fresh & 2:
+                slopes[(b + r) * stride + t :][:n] = 0.0
+        if code == SUM:
+            sums_adjoint(slopes, stride, to, a, rows, t, n, truncated and extra == 1)
+        elif code == NORM:
+            norm_adjoint(program, values, slopes, stride, to, a, rows, t, n, room)
+        elif code != STEP:
+            one = code == INNER or code == INNER_MORE
+            for r in range(rows):
+                g, out = slopes[(to if one else to + r) * stride + t :][:n], slopes[(a + r) * stride + t :][:n]
+                v = values[(a + r) * stride + t :][:n]
+                if one:
+                    w, other = values[(b + r) * stride + t :][:n], slopes[(b + r) * stride + t :][:n]
+                    for i in range(n):
+                        out[i] += g[i] * w[i]
+                    for i in range(n):
+                        other[i] += g[i] * v[i]
+                elif code == RELU:
+                    for i in range(n):
+                        out[i] += g[i] if v[i] > 0 else 0.0
+                elif code == CLIP:
+                    bound = program.constants[extra]
+                    for i in range(n):
+                        out[i] += g[i] if abs(v[i]) < bound else 0.0
+                elif code == NEGATE:
+                    for i in range(n):
+                        out[i] -= g[i]
+                else:
+                    for i in range(n):
+                        out[i] += g[i]
+                if code == ADD or code == SUBTRACT:
+                    other = slopes[(b + r) * stride + t :][:n]
+                    for i in range(n):
+                        other[i] += g[i] if code == ADD else -g[i]
+
+
+@compiled
+def add_slopes(program, values, slopes, stride, n, begin, end, gradient):
+    """Add to `gradient`, for every trained link of the jobs, the inner product of what it carried and what came back."""
+    for j in range(begin, end):
+        g = slopes[program.job_rows[j] * stride + 1 :][:n]
+        last = program.slope_first[j + 1]
+        for k in range(program.slope_first[j], last, 4):
+            k1, k2, k3 = min(k + 1, last - 1), min(k + 2, last - 1), min(k + 3, last - 1)
+            rows = program.slope_sources
+            a, b = values[rows[k] * stride :][:n], values[rows[k1] * stride :][:n]
+            c, d = values[rows[k2] * stride :][:n], values[rows[k3] * stride :][:n]
+            if n >= LANES:
+                x, y, z, u = four_inner_products(g, a, b, c, d, n)
+            else:
+                x = y = z = u = g[0] * 0
+                for i in range(n):
+                    x += g[i] * a[i]
+                    y += g[i] * b[i]
+                    z += g[i] * c[i]
+                    u += g[i] * d[i]
+            gradient[program.slope_links[k]] += x
+            if k + 1 < last:
+                gradient[program.slope_links[k1]] += y
+            if k + 2 < last:
+                gradient[program.slope_links[k2]] += z
+            if k + 3 < last:
+                gradient[program.slope_links[k3]] += u
+
+
+@compiled
+def run_backward(program, values, slopes, stride, n, weights, truncated, room, gradient):
+    """All blocks in reverse, after `run_forward`; `slopes` holds the gradient of the answers and of the last state."""
+    p = program
+    for row in p.cleared:
+        slopes[row * stride :][: n + 1] = 0.0
+    for block in range(len(p.blocks) - 1, -1, -1):
+        begin, end, looped, job, last_job = p.blocks[block]
+        first, last, ends = p.code[end - 1, 1], p.code[end - 1, 2], (p.back_first[:, 0], p.back_first[:, 1])
+        if not looped:
+            combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, 0, 1, n, first, last)
+            adjoints(p, values, slopes, stride, begin, end, 1, n, truncated, room)
+        for t in range(n if looped else 0, 0, -1):
+            adjoints(p, values, slopes, stride, begin, end, t, 1, truncated, room)
+            combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, t - 1, t, 1, first, last)
+        add_slopes(p, values, slopes, stride, n, job, last_job, gradient)
+
+
+# ---- whole runs ----
+
+
+@compiled
+def pick(weights, fixed, links):
+    """The weight of every entry of a table of links: soft ones first, then the fixed."""
+    out, soft = np.empty(len(links), weights.dtype), len(weights)
+    for k in range(len(links)):
+        out[k] = weights[links[k]] if links[k] < soft else fixed[links[k] - soft]
+    return out
+
+
+@compiled
+def begin_window(program, values, stride, start, n, state):
+    """Put in place what is the same for all weights, and the state after tick `start`."""
+    for row in range(len(program.frozen)):
+        values[row * stride :][: n + 1] = program.frozen[row, start : start + n + 1]
+    for i in range(len(program.states)):
+        values[program.states[i] * stride] = state[i]
+
+
+@compiled
+def run_values(program, weights, length, values, answers, states):
+    """The answers (ticks, 2), window by window of `length` ticks; `states` keeps where each window began."""
+    stride, ticks = length + 1, program.ticks
+    job_weights = pick(weights, program.fixed, program.job_links)
+    states[0] = 0.0
+    for window in range(len(states)):
+        start = window * length
+        n = min(length, ticks - start)
+        begin_window(program, values, stride, start, n, states[window])
+        run_forward(program, values, stride, n, job_weights)
+        for side in range(2):
+            answers[start : start + n, side] = values[program.answers[side] * stride + 1 :][:n]
+        if window + 1 < len(states):
+            for i in range(len(program.states)):
+                states[window + 1, i] = values[program.states[i] * stride + n]
+
+
+@compiled
+def run_gradient(program, weights, length, values, slopes, states, seeds, truncated, gradient):
+    """Add to `gradient` what the gradient of the answers, `seeds` (ticks, 2), means for the weights; after `run_values`.
+
+    The last window still is as it was run; those before are run again, from their states.
+    """
+    stride, ticks = length + 1, program.ticks
+    job_weights = pick(weights, program.fixed, program.job_links)
+    back_weights = pick(weights, program.fixed, program.back_links)
+    room = np.empty(2 * length, weights.dtype)
+    for window in range(len(states) - 1, -1, -1):
+        start = window * length
+        n = min(length, ticks - start)
+        if window < len(states) - 1:
+            begin_window(program, values, stride, start, n, states[window])
+            run_forward(program, values, stride, n, job_weights)
+        for row in program.states:  # what the window after gave back for the state in which this one ends
+            slopes[row * stride + n] = slopes[row * stride] if window < len(states) - 1 else 0.0
+        for side in range(2):
+            slopes[program.answers[side] * stride + 1 :][:n] = seeds[start : start + n, side]
+        run_backward(program, values, slopes, stride, n, back_weights, truncated, room, gradient)
+
+
+@compiled
+def many_values(program, weights, length, values, answers):
+    """The answers (members, ticks, 2) of weights (members, links)."""
+    states = np.empty((-(-program.ticks // length), len(program.states)), weights.dtype)
+    for member in range(len(weights)):
+        run_values(program, weights[member], length, values, answers[member], states)
+
+
+@compiled
+def many_gradients(program, weights, length, values, slopes, seeds, truncated, gradients):
+    """Gradients (members, links) from those of the answers, `seeds` (members, ticks, 2)."""
+    states = np.empty((-(-program.ticks // length), len(program.states)), weights.dtype)
+    answers = np.empty((program.ticks, 2), weights.dtype)
+    gradients[:] = 0.0
+    for member in range(len(weights)):
+        run_values(program, weights[member], length, values, answers, states)
+        run_gradient(program, weights[member], length, values, slopes, states, seeds[member], truncated, gradients[member])
+
+
+@compiled
+def many_losses(program, weights, length, values, slopes, targets, factor, truncated, losses, gradients):
+    """Sums of squared errors (members,) against `targets` (ticks, 2), and the gradients of `factor` times them.
+
+    Without rows for gradients there are only the losses.
+    """
+    states = np.empty((-(-program.ticks // length), len(program.states)), weights.dtype)
+    answers = np.empty((program.ticks, 2), weights.dtype)
+    gradients[:] = 0.0
+    for member in range(len(weights)):
+        run_values(program, weights[member], length, values, answers, states)
+        loss = 0.0
+        for t in range(program.ticks):
+            for side in range(2):
+                error = answers[t, side] - targets[t, side]
+                loss += error * error
+                answers[t, side] = 2.0 * factor * error
+        losses[member] = loss
+        if len(gradients):
+            run_gradient(program, weights[member], length, values, slopes, states, answers, truncated, gradients[member])

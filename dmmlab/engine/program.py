@@ -1,0 +1,204 @@
+"""A program: a compiled machine laid out for one string, as arrays that the loops go through.
+
+Row r holds one number a tick: what is emitted at tick t lies at index t, index 0 being the state before tick 1. A chunk
+of `FREE` characters has a row for each character that only the string knows. Rows of frozen blocks come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dmmlab.engine.carried import FREE
+from dmmlab.engine.compiler import Structure
+from dmmlab.engine.instructions import CHARACTER, FILL, GATHER, INNER, INNER_MORE, LINK, NORM, Emitter, Instruction
+
+Array = np.ndarray
+TO, A, B, ROWS, EXTRA, FRESH = range(1, 7)  # columns of the code; FRESH: 1, 2: the gradient of a, b begins here
+
+
+class Program(NamedTuple):
+    """What the loops read. Jobs are combinations: job j adds up `first[j]` to `first[j + 1]` of the links' table.
+
+    code: instructions (code, to, a, b, rows, extra, fresh); blocks: first, last, looped, their span of jobs. jobs: rows
+    of input fields, with the sources and places of weights of what arrives; back: rows of output fields, with where
+    they are read; slope: as jobs, but only the links that are trained and that the gradient passes.
+    """
+
+    code: Array
+    blocks: Array
+    job_rows: Array
+    job_first: Array
+    job_sources: Array
+    job_links: Array
+    back_rows: Array
+    back_first: Array
+    back_targets: Array
+    back_links: Array
+    slope_first: Array
+    slope_sources: Array
+    slope_links: Array
+    constants: Array
+    fixed: Array  # weights of the fixed links
+    states: Array  # rows of output fields: all that the next tick knows
+    cleared: Array  # rows whose gradient must begin as zero
+    answers: Array  # the two rows of the output
+    steps: Array  # at which row of the input's stream each step of the string lies
+    ranks: Array  # of every row, at a tie of a max-norm
+    frozen: Array  # the first rows, the same for all weights, (rows, ticks + 1)
+    rows: int
+    ticks: int
+    speed: float
+
+
+@dataclass
+class Tables:
+    """The jobs of a structure as arrays, in chunks."""
+
+    chunk: Array
+    block: Array
+    order: Array  # of its class: jobs of the same keys stand together, so that sources stay in the cache
+    cut: Array
+    first: Array
+    count: Array
+    source: Array
+    link: Array
+
+
+def tabulate(structure: Structure, emitter: Emitter) -> Tables:
+    """The jobs of a structure in arrays; sources that do not carry a job's class are left out."""
+    jobs = [(number, job) for number, some in enumerate(structure.jobs) for job in some]
+    sources: list[int] = []
+    links: list[int] = []
+    first = [0]
+    for _, job in jobs:
+        which = emitter.chunks[job.chunk]
+        for end, place in job.sources:
+            stream = structure.streams[end]
+            if which in stream.classes:
+                sources.append(stream.first + stream.classes.index(which))
+                links.append(place)
+        first.append(len(sources))
+    chunk, cut = (np.array([getattr(job, name) for _, job in jobs], int) for name in ("chunk", "cut"))
+    order = np.array([emitter.chunks[job.chunk] for _, job in jobs], int)
+    first = np.array(first)
+    block = np.array([number for number, _ in jobs], int)
+    return Tables(chunk, block, order, cut, first[:-1], np.diff(first), np.array(sources, int), np.array(links, int))
+
+
+class Layout:
+    """A structure with `keys` rows for the characters that only the string knows."""
+
+    def __init__(self, structure: Structure, emitter: Emitter, tables: Tables, keys: int) -> None:
+        self.structure, self.emitter, self.tables = structure, emitter, tables
+        sizes = np.where(np.array(emitter.chunks, int) == FREE, keys, 1)
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        self.rows = int(self.starts[-1])
+        warm = [block.first_chunk for block in structure.blocks if not block.frozen]
+        self.frozen_rows = int(self.starts[warm[0]])  # the output is always warm
+        self._lay_jobs(sizes)
+        emitted = [(end[0], stream) for end, stream in structure.streams.items()]
+        owner = {name: number for number, block in enumerate(structure.blocks) for name in block.neurons}
+        self.emitted = [{chunk for name, stream in emitted if owner[name] == number for chunk in stream.chunks}
+                        for number in range(len(structure.blocks))]  # fmt: skip
+        self.code, self.cleared = self._lay_code()
+
+    def rows_of(self, chunks: Sequence[int]) -> Array:
+        """The rows of chunks, ascending."""
+        spans = [np.arange(self.starts[chunk], self.starts[chunk + 1]) for chunk in sorted(chunks)]
+        return np.concatenate([*spans, np.zeros(0, int)]).astype(int)
+
+    def _lay_jobs(self, sizes: Array) -> None:
+        """One job a row of a job's chunk, sorted by block, then class and key."""
+        tables, repeats = self.tables, sizes[self.tables.chunk]
+        job = np.repeat(np.arange(len(repeats)), repeats)
+        offset = np.arange(len(job)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        order = np.lexsort((job, offset, tables.order[job], tables.block[job]))
+        job, offset = job[order], offset[order]
+        self.job_rows, self.job_block = self.starts[tables.chunk[job]] + offset, tables.block[job]
+        count = tables.count[job]
+        self.job_first = np.concatenate([[0], np.cumsum(count)]).astype(int)
+        entry = np.repeat(tables.first[job] - self.job_first[:-1], count) + np.arange(self.job_first[-1])
+        self.job_sources = self.starts[tables.source[entry]] + np.repeat(offset, count)
+        self.job_links, self.entry_cut = tables.link[entry], np.repeat(tables.cut[job], count)
+        self.entry_job = np.repeat(np.arange(len(job)), count)
+
+    def _lay_code(self) -> tuple[Array, Array]:
+        """The instructions in rows, and the rows whose gradient nobody begins."""
+        code = np.zeros((len(self.emitter.code), 7), int)
+        touched = np.zeros(len(self.emitter.chunks), bool)
+        touched[list(self.structure.answers)] = True
+        cleared: set[int] = set()
+        read = [[job.chunk for job in jobs] for jobs in self.structure.jobs]
+        for line, each in zip(code[::-1], reversed(self.emitter.code), strict=True):
+            if each.code in (LINK, GATHER):
+                line[:2] = each.code, each.to
+                chunks = read[each.to] if each.code == LINK else self.emitted[each.to]
+                cleared.update(chunk for chunk in chunks if each.code == LINK and not touched[chunk])
+                touched[list(chunks)] = True
+                continue
+            starts = [self.starts[chunk] if chunk >= 0 else -1 for chunk in (each.to, each.a, each.b)]
+            rows = self.starts[each.over[1]] - self.starts[each.over[0]]
+            line[:] = each.code, *starts, rows, each.extra, self._fresh(each, touched, cleared)
+        return code, self.rows_of(cleared)
+
+    def _fresh(self, each: Instruction, touched: Array, cleared: set[int]) -> int:
+        """Which operands get the first share of their gradient from this instruction: 1 for a, 2 for b, 3 for both."""
+        count, fresh = each.over[1] - each.over[0], 0
+        result = range(each.to, each.to + (1 if each.code in (INNER, INNER_MORE, NORM) else count))
+        cleared.update(chunk for chunk in result if not touched[chunk])
+        for flag, first in ((1, each.a), (2, each.b)):
+            if first < 0 or each.code in (FILL, CHARACTER):
+                continue
+            span = touched[first : first + count]
+            if not span.any():
+                fresh |= flag
+            elif not span.all():
+                cleared.update(first + int(i) for i in np.flatnonzero(~span))
+            span[:] = True
+        return fresh
+
+    def program(
+        self, places: Mapping[str, int], steps: Sequence[str], ticks: int, speed: int, frozen: Array | None,
+        truncated: bool = False, tie_order: str | None = None,
+    ) -> Program:  # fmt: skip
+        """The program of a string of these steps; without `frozen` that of the frozen blocks alone."""
+        blocks, code = self.structure.blocks, self.code.copy()
+        spans = np.searchsorted(self.job_block, np.arange(len(blocks) + 1))
+        keep = self.job_sources >= self.frozen_rows
+        slope = self.job_links < self.structure.links
+        if truncated:
+            keep, slope = keep & (self.entry_cut == 0), slope & (self.entry_cut == 0)
+        order = np.argsort(self.job_sources[keep], kind="stable")
+        sources = self.job_sources[keep][order]
+        emitted = [self.rows_of(chunks) if not b.frozen else np.zeros(0, int) for b, chunks in zip(blocks, self.emitted, strict=True)]  # noqa: E501
+        back_rows, back_ends = np.concatenate(emitted), np.cumsum([0, *map(len, emitted)])
+        for number, block in enumerate(blocks):
+            code[block.code[0], TO : B] = spans[number : number + 2]
+            code[block.code[1] - 1, TO : B] = back_ends[number : number + 2]
+        run = [(*b.code, b.looped, spans[i], spans[i + 1]) for i, b in enumerate(blocks) if b.frozen == (frozen is None)]
+        return Program(
+            code, np.array(run, int).reshape(-1, 5), self.job_rows, self.job_first, self.job_sources, self.job_links,
+            back_rows, np.stack([np.searchsorted(sources, back_rows, side) for side in ("left", "right")], 1),
+            np.repeat(self.job_rows, np.diff(self.job_first))[keep][order], self.job_links[keep][order],
+            np.concatenate([[0], np.cumsum(slope)])[self.job_first], self.job_sources[slope], self.job_links[slope],
+            np.array(self.emitter.constants, float), self.structure.weights, np.unique(back_rows), self.cleared,
+            self.starts[list(self.structure.answers)], np.array([places[step] for step in steps], int),
+            self._ranks(places, tie_order), np.zeros((0, ticks + 1)) if frozen is None else frozen,
+            self.rows, ticks, float(speed),
+        )  # fmt: skip
+
+    def _ranks(self, places: Mapping[str, int], tie_order: str | None) -> Array:
+        """The places of all rows' keys in that order, from 2 on; 1 for those that are not in it. Empty without order."""
+        if tie_order is None:
+            return np.zeros(0)
+        ranks, letters = np.ones(self.rows), {bit: key for key, bit in self.emitter.letters.items()}
+        free = [key for key in places if key not in self.emitter.letters]
+        for chunk, which in enumerate(self.emitter.chunks):
+            keys = free if which == FREE else [letters[which]] if which in letters else []
+            start = self.starts[chunk]
+            ranks[start : start + len(keys)] = [2 + tie_order.rfind(key) for key in keys]
+        return ranks

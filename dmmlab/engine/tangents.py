@@ -1,0 +1,122 @@
+"""The third loop: how the answers change along a direction of the weights, exactly. Least squares lives on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dmmlab.engine.jit import compiled
+from dmmlab.engine.loops import (
+    ADD, CHARACTER, CLIP, COPY, FILL, GATHER, INNER, INNER_MORE, LINK, NEGATE, NORM, RELU, STEP, SUBTRACT, SUM,
+    begin_window, combine, pick, run_forward, running_sums,
+)  # fmt: skip
+
+
+@compiled
+def norm_tangent(values, tangents, stride, to, a, rows, t, n):
+    """The mean over the tied rows of the change of their sizes."""
+    o, out = values[to * stride + t :][:n], tangents[to * stride + t :][:n]
+    for i in range(n):
+        total, count = out[0] * 0, 0.0
+        for r in range(rows):
+            v = values[(a + r) * stride + t + i]
+            if abs(v) == o[i]:
+                count += 1.0
+                if v != 0:
+                    change = tangents[(a + r) * stride + t + i]
+                    total += change if v > 0 else -change
+        out[i] = total / count
+
+
+@compiled
+def formulas_tangent(program, values, tangents, stride, line, t, n):
+    """One instruction but for links: the change of its result, from those of its operands."""
+    code, to, a, b, rows, extra = line[0], line[1], line[2], line[3], line[4], line[5]
+    if code == SUM:
+        running_sums(tangents, to, a, rows, stride, t, n)
+    elif code == NORM:
+        norm_tangent(values, tangents, stride, to, a, rows, t, n)
+    elif code == INNER:
+        tangents[to * stride + t :][:n] = 0.0
+    for r in range(rows):
+        out, x = tangents[(to + r) * stride + t :][:n], tangents[(a + r) * stride + t :][:n]
+        v = values[(a + r) * stride + t :][:n]
+        if code == INNER or code == INNER_MORE:
+            out = tangents[to * stride + t :][:n]
+            w, y = values[(b + r) * stride + t :][:n], tangents[(b + r) * stride + t :][:n]
+            for i in range(n):
+                out[i] += x[i] * w[i] + v[i] * y[i]
+        elif code == ADD or code == SUBTRACT:
+            y = tangents[(b + r) * stride + t :][:n]
+            for i in range(n):
+                out[i] = x[i] + y[i] if code == ADD else x[i] - y[i]
+        elif code == RELU:
+            for i in range(n):
+                out[i] = x[i] if v[i] > 0 else 0.0
+        elif code == CLIP:
+            bound = program.constants[extra]
+            for i in range(n):
+                out[i] = x[i] if abs(v[i]) < bound else 0.0
+        elif code == COPY:
+            out[:] = x
+        elif code == NEGATE:
+            out[:] = -x
+
+
+@compiled
+def jobs_tangent(program, values, tangents, live, stride, weights, changes, t, n, begin, end):
+    """What arrives at the jobs' rows changes with what was emitted and with the weights; rows that do not stay as are."""
+    p = program
+    for j in range(begin, end):
+        moved = False
+        for k in range(p.job_first[j], p.job_first[j + 1]):
+            moved = moved or live[p.job_sources[k]] or changes[k] != 0
+        if moved:
+            live[p.job_rows[j]] = True
+            ends = p.job_first[:-1], p.job_first[1:]
+            combine(p.job_rows, *ends, p.job_sources, weights, tangents, tangents, stride, t, t - 1, n, j, j + 1)
+            out = tangents[p.job_rows[j] * stride + t :][:n]
+            for k in range(p.job_first[j], p.job_first[j + 1]):
+                if changes[k] != 0:
+                    v, change = values[p.job_sources[k] * stride + t - 1 :][:n], changes[k]
+                    for i in range(n):
+                        out[i] += change * v[i]
+
+
+@compiled
+def reached(line, live):
+    """Whether an operand of an instruction changes; then its results are marked."""
+    code, to, a, b, rows = line[0], line[1], line[2], line[3], line[4]
+    if code == LINK or code == GATHER or code == FILL or code == CHARACTER or code == STEP:
+        return False
+    found = live[a : a + rows].any() or (b >= 0 and live[b : b + rows].any())
+    if found:
+        live[to : to + (1 if code == INNER or code == INNER_MORE or code == NORM else rows)] = True
+    return found
+
+
+@compiled
+def many_tangents(program, weights, values, tangents, directions, changes):
+    """Changes of the answers, (directions, ticks, 2), along directions (directions, links) at weights (links,)."""
+    n, p = program.ticks, program
+    stride = n + 1
+    job_weights, none = pick(weights, p.fixed, p.job_links), np.zeros(len(p.fixed), weights.dtype)
+    begin_window(p, values, stride, 0, n, np.zeros(len(p.states), weights.dtype))
+    run_forward(p, values, stride, n, job_weights)
+    live = np.zeros(p.rows, np.bool_)
+    for d in range(len(directions)):
+        moves = pick(directions[d], none, p.job_links)
+        tangents[: p.rows * stride] = 0.0
+        live[:] = False
+        for block in range(len(p.blocks)):
+            begin, end, looped, job, last_job = p.blocks[block]
+            if looped:  # what comes round is not known before
+                for c in range(begin, end):
+                    live[p.code[c, 1] : p.code[c, 1] + p.code[c, 4]] = True
+            for t in range(1, n + 1 if looped else 2):
+                m = 1 if looped else n
+                jobs_tangent(p, values, tangents, live, stride, job_weights, moves, t, m, job, last_job)
+                for c in range(begin, end):
+                    if reached(p.code[c], live):
+                        formulas_tangent(p, values, tangents, stride, p.code[c], t, m)
+        for side in range(2):
+            changes[d, :, side] = tangents[p.answers[side] * stride + 1 :][:n]
