@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from dmmlab.interpreter import trace
 from dmmlab.exactness import largest_errors
 from dmmlab.engine import Engine
+from dmmlab.engine.carried import FREE, NUM, supports
 from dmmlab.julia import initialize
 from dmmlab.machines import Link, feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.neurons import KINDS, NUMBER, find_kind
 from dmmlab.objective import Objective
-from dmmlab.pruning import CHAR, NUM, SOLVED, costs, cut, living, press, rewire, solve, supports, without
+from dmmlab.pruning import SOLVED, costs, cut, living, press, rewire, solve, without
 from dmmlab.tasks import Task
 from dmmlab.training import Adam, train
 from dmmlab.vvalues import from_leaves
@@ -51,7 +52,7 @@ def looped_machine(rng):
 
 def apart(a, b, strings=STRINGS, speeds=SPEEDS):
     """The largest difference of two machines' answers, relative to the size of the answers where they are large."""
-    size = np.abs(Flat(b, strings, ticks_per_character=speeds).answers(b.vector())).max()
+    size = np.abs(Engine(b, strings, ticks_per_character=speeds).answers(b.vector())).max()
     return largest_errors(a, b, strings, speeds).max() / max(1.0, size)
 
 
@@ -135,9 +136,10 @@ def test_the_detector_is_all_alive_and_falls_with_any_link():
     assert without(DETECTOR, DETECTOR.links).links == ()
 
 
-def carried(fields):
-    """(field, what) of every leaf of field → stream, as `supports` names it."""
-    return {(path[0], NUM if len(path) == 1 or path[-1] == ":number" else CHAR) for path, _ in fields.leaves()}
+def carried(fields, letters):
+    """(field, class) of every leaf of field → stream, as `supports` names it."""
+    classes = letters | {":number": NUM}
+    return {(path[0], NUM if len(path) == 1 else classes.get(path[-1], FREE)) for path, _ in fields.leaves()}
 
 
 @settings(max_examples=40)
@@ -146,24 +148,29 @@ def test_supports_miss_nothing_that_flows(seed, loops):
     rng = np.random.default_rng(seed)
     machine = looped_machine(rng) if loops else sub_machine(rng, ((2, 2), (3, 1)))
     links = [link for link, weight in zip(machine.links, machine.vector(), strict=True) if weight]
-    inputs, outputs = supports(machine, links)
+    inputs, outputs, letters = supports(machine, links)
     for tick in trace(machine, "a.ba.", 24, 3):
         for name, kind in machine.neurons.items():
-            for field, what in carried(tick.outputs[name]) if name in tick.outputs else ():
-                assert what in outputs[name, field]
-            for field, what in carried(tick.inputs[name]) if name in tick.inputs else ():
+            for field, what in carried(tick.outputs[name], letters) if name in tick.outputs else ():
+                assert what & outputs[name, field]
+            for field, what in carried(tick.inputs[name], letters) if name in tick.inputs else ():
                 read = find_kind(kind).inputs.get(field)
                 if read and (what == NUM or read != NUMBER):
-                    assert what in inputs[name, field]
+                    assert what & inputs[name, field]
 
 
 def test_supports_are_no_larger_than_kinds_allow():
-    inputs, outputs = supports(DETECTOR, DETECTOR.links)
-    assert outputs["accum", "dict"] == inputs["norm", "dict"] == {CHAR}
-    assert outputs["dot", "dot"] == outputs["compare", "true"] == inputs["output", "dict-2"] == {NUM}
-    assert outputs["eos", "char"] == {CHAR}
-    inputs, outputs = supports(DETECTOR, [Link.parse("norm.dict", "accum.dict")])
-    assert not outputs["accum", "dict"] and not outputs["norm", "norm"] and not inputs["norm", "dict"]
+    inputs, outputs, letters = supports(DETECTOR, DETECTOR.links)
+    assert outputs["accum", "dict"] == inputs["norm", "dict"] == FREE | letters["."]
+    assert outputs["dot", "dot"] == outputs["compare", "true"] == inputs["output", "dict-2"] == NUM
+    assert outputs["eos", "char"] == letters["."]
+    inputs, outputs, _ = supports(DETECTOR, [Link.parse("norm.dict", "accum.dict")])
+    assert not any((outputs.get(("accum", "dict")), outputs.get(("norm", "norm")), inputs["norm", "dict"]))
+
+
+def test_the_dot_of_two_different_letters_carries_nothing():
+    program = "dot.dict-1 <- letter-a.char\ndot.dict-2 <- letter-b.char\noutput.dict-1 <- dot.dot"
+    assert living(write_program(program)).links == ()
 
 
 # ---- press ----

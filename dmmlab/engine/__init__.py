@@ -16,8 +16,8 @@ from autograd.tracer import isbox
 
 from dmmlab.engine import loops, tangents
 from dmmlab.engine.compiler import compile_machine
-from dmmlab.engine.jit import first_time
-from dmmlab.engine.program import Layout, Program, tabulate
+from dmmlab.engine.jit import call
+from dmmlab.engine.program import Layout, Packed, Program, pack, tabulate
 from dmmlab.engine.threads import room, share
 from dmmlab.files import DMMError
 from dmmlab.interpreter import check_gradient, check_run
@@ -85,32 +85,35 @@ class Engine:
         keys = [*free, *sorted(self._emitter.letters, key=self._emitter.letters.get)]
         places = {key: place for place, key in enumerate(keys)}
         fed = places, string, self.ticks[i], self.ticks_per_character[i]
-        program = self._layouts[len(free)].program(*fed, frozen, truncated, self.tie_order)
-        floats = {name: getattr(program, name).astype(self.dtype) for name in ("constants", "fixed", "ranks", "frozen")}
-        return program._replace(**floats)
+        return self._layouts[len(free)].program(*fed, frozen, truncated, self.tie_order)
 
     def _frozen(self, i: int) -> Array:
         """The rows that are the same for all weights, clock and input above all: computed once, (rows, ticks + 1)."""
-        program, stride = self._program(i, None), self.ticks[i] + 1
-        values = np.zeros(program.rows * stride if len(program.blocks) else 0, self.dtype)
-        if len(values):
-            with first_time((loops.run_forward, self.dtype)):
-                links = loops.pick(np.zeros(self.links, self.dtype), program.fixed, program.job_links)
-                loops.run_forward(program, values, stride, self.ticks[i], links)
-        rows = self._layouts[len(self._free(self.strings[i]))].frozen_rows
-        return values[: rows * stride].reshape(rows, stride).copy()
+        program, ticks = self._program(i, None), self.ticks[i]
+        layout = self._layouts[len(self._free(self.strings[i]))]
+        values = np.zeros(layout.rows * (ticks + 1), self.dtype)
+        if len(program.blocks):
+            packed, nothing = pack([program], self.dtype), np.zeros((1, self.links), self.dtype)
+            call(loops.many_values, self.dtype, packed, 0, 1, 0, 1, nothing, values, np.empty((1, 1, ticks, 2), self.dtype))
+        return values[: layout.frozen_rows * (ticks + 1)].reshape(-1, ticks + 1).copy()
+
+    def _pack(self, truncated: bool) -> Packed:
+        programs = [self._program(i, first, truncated) for i, first in enumerate(self._first)]
+        for i, program in enumerate(programs):
+            program.sizes[2] = -(-self.ticks[i] // self.windows(i))
+        return pack(programs, self.dtype)
 
     @cached_property
-    def _full(self) -> list[Program]:
-        return [self._program(i, first) for i, first in enumerate(self._first)]
+    def _full(self) -> Packed:
+        return self._pack(truncated=False)
 
     @cached_property
-    def _truncated(self) -> list[Program]:
-        return [self._program(i, first, truncated=True) for i, first in enumerate(self._first)]
+    def _truncated(self) -> Packed:
+        return self._pack(truncated=True)
 
     def rows(self, i: int) -> int:
         """How many numbers a tick of string i takes, for values; as many again for the gradient."""
-        return self._full[i].rows
+        return self._layouts[len(self._free(self.strings[i]))].rows
 
     def windows(self, i: int) -> int:
         """How many windows a run of string i goes in."""
@@ -118,11 +121,15 @@ class Engine:
         fitting = max(int(min(1e6 * self.memory / bytes_at_a_tick, 1e9)) - 1, 1)
         return -(-self.ticks[i] // min(fitting, self.ticks[i]))
 
-    def buffers(self, i: int) -> tuple[int, Array, Array]:
-        """The length of a window, and arrays for its values and for their gradient."""
-        length = -(-self.ticks[i] // self.windows(i))
-        size = self.rows(i) * (length + 1)
-        return length, *room(size, self.dtype)
+    @cached_property
+    def room(self) -> int:
+        """How many numbers the values of the longest window take."""
+        strings = range(len(self.strings))
+        return max(self.rows(i) * (-(-self.ticks[i] // self.windows(i)) + 1) for i in strings)
+
+    @cached_property
+    def _costs(self) -> list[int]:
+        return [self.rows(i) * ticks for i, ticks in enumerate(self.ticks)]
 
     # ---- running ----
 
@@ -136,9 +143,6 @@ class Engine:
             raise DMMError(f"weights have shape {weights.shape}; this machine has {self.links} links")
         return np.ascontiguousarray(np.atleast_2d(weights))
 
-    def _share(self, do: Callable[[int, slice], None], members: int) -> None:
-        share(do, [self.rows(i) * ticks for i, ticks in enumerate(self.ticks)], members)
-
     def answers(self, weights: Array, memory_gradient: str = "full") -> Array:
         """Left and right: (strings, ticks, 2) for weights (links,), (members, strings, ticks, 2) for (members, links).
 
@@ -151,28 +155,25 @@ class Engine:
         members = self._members(weights)
         answers = np.zeros((len(members), len(self.strings), max(self.ticks), 2), self.dtype)
 
-        def do(i: int, some: slice) -> None:
-            length, values, _ = self.buffers(i)
-            with first_time((loops.many_values, self.dtype)):
-                loops.many_values(self._full[i], members[some], length, values, answers[some, i, : self.ticks[i]])
+        def do(*which: int) -> None:
+            values, _ = room(self.room, self.dtype)
+            call(loops.many_values, self.dtype, self._full, *which, members, values, answers)
 
-        self._share(do, len(members))
+        share(do, self._costs, len(members))
         return answers[0] if np.ndim(weights) == 1 else answers
 
     def pull(self, weights: Array, gradient: Array, memory_gradient: str = "full") -> Array:
         """The gradient for the weights from that for the answers, in the shapes of `answers`; runs the machine anew."""
         check_gradient(memory_gradient)
-        members = self._members(weights)
-        seeds = np.asarray(gradient, self.dtype).reshape(len(members), len(self.strings), max(self.ticks), 2)
-        truncated = memory_gradient == "truncated"
-        programs, gradients = self._programs(truncated), np.empty((len(self.strings), *members.shape), self.dtype)
+        members, truncated = self._members(weights), memory_gradient == "truncated"
+        seeds = np.array(gradient, self.dtype).reshape(len(members), len(self.strings), max(self.ticks), 2)
+        packed, gradients = self._packed(truncated), np.empty((len(self.strings), *members.shape), self.dtype)
 
-        def do(i: int, some: slice) -> None:
-            own = np.ascontiguousarray(seeds[some, i, : self.ticks[i]])
-            with first_time((loops.many_gradients, self.dtype)):
-                loops.many_gradients(programs[i], members[some], *self.buffers(i), own, truncated, gradients[i, some])
+        def do(*which: int) -> None:
+            buffers = room(self.room, self.dtype)
+            call(loops.many_gradients, self.dtype, packed, *which, members, *buffers, seeds, truncated, gradients)
 
-        self._share(do, len(members))
+        share(do, self._costs, len(members))
         return _add_up(gradients).reshape(np.shape(weights))
 
     def squared_errors(
@@ -184,16 +185,14 @@ class Engine:
         """
         members, truncated, count = self._members(weights), memory_gradient == "truncated", len(self.strings)
         losses = np.empty((count, len(members)), self.dtype)
-        gradients = np.empty((count, *members.shape) if memory_gradient else (count, 0, self.links), self.dtype)
-        programs, factor = self._programs(truncated), self.dtype(1.0 / count)
+        gradients = np.empty((count, len(members) if memory_gradient else 0, self.links), self.dtype)
+        packed, factor = self._packed(truncated), self.dtype(1.0 / count)
 
-        def do(i: int, some: slice) -> None:
-            buffers, own = self.buffers(i), targets[i, : self.ticks[i]]
-            more = own, factor, truncated, losses[i, some], gradients[i, some]
-            with first_time((loops.many_losses, self.dtype)):
-                loops.many_losses(programs[i], members[some], *buffers, *more)
+        def do(*which: int) -> None:
+            fed = packed, *which, members, *room(self.room, self.dtype)
+            call(loops.many_losses, self.dtype, *fed, targets, factor, truncated, losses, gradients)
 
-        self._share(do, len(members))
+        share(do, self._costs, len(members))
         loss, single = _add_up(losses) / self.dtype(count), np.ndim(weights) == 1
         gradient = _add_up(gradients) if memory_gradient else None
         return loss[0] if single else loss, gradient[0] if single and memory_gradient else gradient
@@ -202,18 +201,16 @@ class Engine:
         """How the answers change along directions (directions, links): (directions, strings, ticks, 2), exactly."""
         weights, directions = self._members(weights)[0], self._members(directions)
         changes = np.zeros((len(directions), len(self.strings), max(self.ticks), 2), self.dtype)
+        whole = max(self.rows(i) * (ticks + 1) for i, ticks in enumerate(self.ticks))
 
-        def do(i: int, some: slice) -> None:
-            program = self._full[i]
-            values, slopes = room(program.rows * (program.ticks + 1), self.dtype)
-            with first_time((tangents.many_tangents, self.dtype)):
-                own = directions[some], changes[some, i, : self.ticks[i]]
-                tangents.many_tangents(program, weights, values, slopes, *own)
+        def do(*which: int) -> None:
+            fed = self._full, *which, weights, *room(whole, self.dtype)
+            call(tangents.many_tangents, self.dtype, *fed, directions, changes)
 
-        self._share(do, len(directions))
+        share(do, self._costs, len(directions))
         return changes
 
-    def _programs(self, truncated: bool) -> list[Program]:
+    def _packed(self, truncated: bool) -> Packed:
         return self._truncated if truncated else self._full
 
 

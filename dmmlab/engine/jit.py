@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 
@@ -27,18 +26,17 @@ def compiled(function: Callable) -> Callable:
     return dispatcher
 
 
-@contextmanager
-def first_time(what: object) -> Iterator[None]:
-    """Says so where something takes more than a second the first time, as compiling does."""
-    if what in _ready:
-        yield
+def call(function: Callable, dtype: type, *arguments: object) -> None:
+    """Call a compiled function; says so where that takes more than a second the first time, for then it compiles."""
+    if (function, dtype) in _ready:
+        function(*arguments)
         return
     said = "dmmlab: compiling the engine for this processor (some ten seconds; later runs find it in a cache)"
     timer = Timer(1.0, lambda: print(said, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
     try:
-        yield
+        function(*arguments)
     finally:
         timer.cancel()
-    _ready.add(what)
+    _ready.add((function, dtype))

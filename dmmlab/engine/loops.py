@@ -12,6 +12,7 @@ import numpy as np
 from dmmlab.engine import instructions as codes
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.lanes import LANES, WIDE, combine_narrow, combine_wide, four_inner_products
+from dmmlab.engine.program import WHOLE, Program
 
 LINK, GATHER, SUM, ADD, SUBTRACT, COPY, NEGATE = (
     codes.LINK, codes.GATHER, codes.SUM, codes.ADD, codes.SUBTRACT, codes.COPY, codes.NEGATE,
@@ -66,27 +67,26 @@ def running_sums(values, to, a, rows, stride, t, n):
 
 
 @compiled
-def character(program, values, stride, to, a, rows, t, n):
+def character(steps, speed, values, stride, to, a, rows, t, n):
     """The step that is due when the timer shows this number."""
     for r in range(rows):
         values[(to + r) * stride + t :][:n] = 0.0
-    steps = program.steps
     for i in range(n):
         timer = values[a * stride + t + i]
-        if timer >= 0 and timer % program.speed == 0:
-            step = min(timer // program.speed, len(steps) - 1.0)
+        if timer >= 0 and timer % speed == 0:
+            step = min(timer // speed, len(steps) - 1.0)
             values[(to + steps[int(step)]) * stride + t + i] = 1.0
 
 
 @compiled
-def formulas(program, values, stride, begin, end, t, n):
+def formulas(table, constants, steps, speed, values, stride, begin, end, t, n):
     """Run the instructions `begin` to `end` but for links, on `n` ticks from `t` on."""
     for c in range(begin, end):
-        code, to, a, b, rows, extra = program.code[c, :6]
+        code, to, a, b, rows, extra = table[c, 0], table[c, 1], table[c, 2], table[c, 3], table[c, 4], table[c, 5]
         if code == SUM:
             running_sums(values, to, a, rows, stride, t, n)
         elif code == CHARACTER:
-            character(program, values, stride, to, a, rows, t, n)
+            character(steps, speed, values, stride, to, a, rows, t, n)
         elif code == NORM or code == INNER:
             values[to * stride + t :][:n] = 0.0
         for r in range(rows):
@@ -112,7 +112,7 @@ def formulas(program, values, stride, begin, end, t, n):
                 for i in range(n):
                     o[i] = v[i] if v[i] > 0 else 0.0
             elif code == CLIP:
-                bound = program.constants[extra]
+                bound = constants[extra]
                 for i in range(n):
                     o[i] = min(max(v[i], -bound), bound)
             elif code == COPY:
@@ -123,45 +123,45 @@ def formulas(program, values, stride, begin, end, t, n):
                 for i in range(n):
                     o[i] = 1.0 if v[i] > 0 else 0.0
             elif code == FILL:
-                o[:] = program.constants[extra]
+                o[:] = constants[extra]
 
 
 @compiled
 def run_forward(program, values, stride, n, weights):
     """All blocks in order, for n ticks."""
-    p = program
+    p, speed, ends = program, program.sizes[3], (program.job_first[:-1], program.job_first[1:])
     for block in range(len(p.blocks)):
-        begin, end, looped, job, last_job = p.blocks[block]
-        ends = p.job_first[:-1], p.job_first[1:]
+        begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
+        job, last_job = p.blocks[block, 3], p.blocks[block, 4]
         for t in range(1, n + 1 if looped else 2):
             m = 1 if looped else n
             combine(p.job_rows, *ends, p.job_sources, weights, values, values, stride, t, t - 1, m, job, last_job)
-            formulas(p, values, stride, begin, end, t, m)
+            formulas(p.code, p.constants, p.steps, speed, values, stride, begin, end, t, m)
 
 
 # ---- backwards ----
 
 
 @compiled
-def norm_adjoint(program, values, slopes, stride, to, a, rows, t, n, room):
+def norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room):
     """At a tie the tied rows share, or of them those that come last in the tie order."""
     o, g = values[to * stride + t :][:n], slopes[to * stride + t :][:n]
-    top, count, ranked = room[:n], room[n : 2 * n], len(program.ranks) > 0
+    top, count, ranked = room[:n], room[n : 2 * n], len(ranks) > 0
     top[:] = 1.0
     count[:] = 0.0
     for r in range(rows if ranked else 0):
-        v, rank = values[(a + r) * stride + t :][:n], program.ranks[a + r]
+        v, rank = values[(a + r) * stride + t :][:n], ranks[a + r]
         for i in range(n):
             if abs(v[i]) == o[i]:
                 top[i] = max(top[i], rank)
     for r in range(rows):
-        v, rank = values[(a + r) * stride + t :][:n], program.ranks[a + r] if ranked else top[0]
+        v, rank = values[(a + r) * stride + t :][:n], ranks[a + r] if ranked else top[0]
         for i in range(n):
             count[i] += 1.0 if abs(v[i]) == o[i] and rank == top[i] else 0.0
     for i in range(n):
         count[i] = g[i] / count[i]
     for r in range(rows):
-        v, rank = values[(a + r) * stride + t :][:n], program.ranks[a + r] if ranked else top[0]
+        v, rank = values[(a + r) * stride + t :][:n], ranks[a + r] if ranked else top[0]
         out = slopes[(a + r) * stride + t :][:n]
         for i in range(n):
             share = count[i] if v[i] > 0 else -count[i]
@@ -190,10 +190,11 @@ def sums_adjoint(slopes, stride, to, a, rows, t, n, cut):
 
 
 @compiled
-def adjoints(program, values, slopes, stride, begin, end, t, n, truncated, room):
+def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, truncated, room):
     """The instructions `begin` to `end` in reverse: from the gradient of results to that of operands."""
     for c in range(end - 1, begin - 1, -1):
-        code, to, a, b, rows, extra, fresh = program.code[c]
+        code, to, a, b, rows = table[c, 0], table[c, 1], table[c, 2], table[c, 3], table[c, 4]
+        extra, fresh = table[c, 5], table[c, 6]
         if code == LINK or code == GATHER or code == FILL or code == CHARACTER:
             continue
         for r in range(rows):
@@ -204,7 +205,7 @@ def adjoints(program, values, slopes, stride, begin, end, t, n, truncated, room)
         if code == SUM:
             sums_adjoint(slopes, stride, to, a, rows, t, n, truncated and extra == 1)
         elif code == NORM:
-            norm_adjoint(program, values, slopes, stride, to, a, rows, t, n, room)
+            norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room)
         elif code != STEP:
             one = code == INNER or code == INNER_MORE
             for r in range(rows):
@@ -220,7 +221,7 @@ def adjoints(program, values, slopes, stride, begin, end, t, n, truncated, room)
                     for i in range(n):
                         out[i] += g[i] if v[i] > 0 else 0.0
                 elif code == CLIP:
-                    bound = program.constants[extra]
+                    bound = constants[extra]
                     for i in range(n):
                         out[i] += g[i] if abs(v[i]) < bound else 0.0
                 elif code == NEGATE:
@@ -236,16 +237,15 @@ def adjoints(program, values, slopes, stride, begin, end, t, n, truncated, room)
 
 
 @compiled
-def add_slopes(program, values, slopes, stride, n, begin, end, gradient):
+def add_slopes(rows, first, sources, links, values, slopes, stride, n, begin, end, gradient):
     """Add to `gradient`, for every trained link of the jobs, the inner product of what it carried and what came back."""
     for j in range(begin, end):
-        g = slopes[program.job_rows[j] * stride + 1 :][:n]
-        last = program.slope_first[j + 1]
-        for k in range(program.slope_first[j], last, 4):
+        g = slopes[rows[j] * stride + 1 :][:n]
+        last = first[j + 1]
+        for k in range(first[j], last, 4):
             k1, k2, k3 = min(k + 1, last - 1), min(k + 2, last - 1), min(k + 3, last - 1)
-            rows = program.slope_sources
-            a, b = values[rows[k] * stride :][:n], values[rows[k1] * stride :][:n]
-            c, d = values[rows[k2] * stride :][:n], values[rows[k3] * stride :][:n]
+            a, b = values[sources[k] * stride :][:n], values[sources[k1] * stride :][:n]
+            c, d = values[sources[k2] * stride :][:n], values[sources[k3] * stride :][:n]
             if n >= LANES:
                 x, y, z, u = four_inner_products(g, a, b, c, d, n)
             else:
@@ -255,34 +255,52 @@ def add_slopes(program, values, slopes, stride, n, begin, end, gradient):
                     y += g[i] * b[i]
                     z += g[i] * c[i]
                     u += g[i] * d[i]
-            gradient[program.slope_links[k]] += x
+            gradient[links[k]] += x
             if k + 1 < last:
-                gradient[program.slope_links[k1]] += y
+                gradient[links[k1]] += y
             if k + 2 < last:
-                gradient[program.slope_links[k2]] += z
+                gradient[links[k2]] += z
             if k + 3 < last:
-                gradient[program.slope_links[k3]] += u
+                gradient[links[k3]] += u
 
 
 @compiled
 def run_backward(program, values, slopes, stride, n, weights, truncated, room, gradient):
     """All blocks in reverse, after `run_forward`; `slopes` holds the gradient of the answers and of the last state."""
-    p = program
+    p, ends = program, (program.back_first, program.back_last)
     for row in p.cleared:
         slopes[row * stride :][: n + 1] = 0.0
     for block in range(len(p.blocks) - 1, -1, -1):
-        begin, end, looped, job, last_job = p.blocks[block]
-        first, last, ends = p.code[end - 1, 1], p.code[end - 1, 2], (p.back_first[:, 0], p.back_first[:, 1])
+        begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
+        job, last_job, first, last = p.blocks[block, 3], p.blocks[block, 4], p.code[end - 1, 1], p.code[end - 1, 2]
         if not looped:
             combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, 0, 1, n, first, last)
-            adjoints(p, values, slopes, stride, begin, end, 1, n, truncated, room)
+            adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, 1, n, truncated, room)
         for t in range(n if looped else 0, 0, -1):
-            adjoints(p, values, slopes, stride, begin, end, t, 1, truncated, room)
+            adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, t, 1, truncated, room)
             combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, t - 1, t, 1, first, last)
-        add_slopes(p, values, slopes, stride, n, job, last_job, gradient)
+        add_slopes(p.job_rows, p.slope_first, p.slope_sources, p.slope_links, values, slopes, stride, n, job, last_job, gradient)
 
 
 # ---- whole runs ----
+
+
+@compiled
+def unpack(packed, i):
+    """Program i of those that `program.pack` put together."""
+    spans, wholes, numbers = packed[0][i], packed[1], packed[2]
+    w = spans[:WHOLE + 1]
+    x = spans[WHOLE + 1 :]
+    ticks = wholes[w[WHOLE - 1] + 1]
+    return Program(
+        wholes[w[0] : w[1]].reshape((-1, 7)), wholes[w[1] : w[2]].reshape((-1, 5)), wholes[w[2] : w[3]],
+        wholes[w[3] : w[4]], wholes[w[4] : w[5]], wholes[w[5] : w[6]], wholes[w[6] : w[7]], wholes[w[7] : w[8]],
+        wholes[w[8] : w[9]], wholes[w[9] : w[10]], wholes[w[10] : w[11]], wholes[w[11] : w[12]],
+        wholes[w[12] : w[13]], wholes[w[13] : w[14]], wholes[w[14] : w[15]], wholes[w[15] : w[16]],
+        wholes[w[16] : w[17]], wholes[w[17] : w[18]], wholes[w[18] : w[19]],
+        numbers[x[0] : x[1]], numbers[x[1] : x[2]], numbers[x[2] : x[3]],
+        numbers[x[3] : x[4]].reshape((-1, ticks + 1)),
+    )  # fmt: skip
 
 
 @compiled
@@ -304,10 +322,10 @@ def begin_window(program, values, stride, start, n, state):
 
 
 @compiled
-def run_values(program, weights, length, values, answers, states):
-    """The answers (ticks, 2), window by window of `length` ticks; `states` keeps where each window began."""
-    stride, ticks = length + 1, program.ticks
-    job_weights = pick(weights, program.fixed, program.job_links)
+def run_values(program, weights, values, answers, states):
+    """The answers (ticks, 2), window by window; `states` keeps where each window began."""
+    ticks, length = program.sizes[1], program.sizes[2]
+    stride, job_weights = length + 1, pick(weights, program.fixed, program.job_links)
     states[0] = 0.0
     for window in range(len(states)):
         start = window * length
@@ -322,13 +340,13 @@ def run_values(program, weights, length, values, answers, states):
 
 
 @compiled
-def run_gradient(program, weights, length, values, slopes, states, seeds, truncated, gradient):
+def run_gradient(program, weights, values, slopes, states, seeds, truncated, gradient):
     """Add to `gradient` what the gradient of the answers, `seeds` (ticks, 2), means for the weights; after `run_values`.
 
     The last window still is as it was run; those before are run again, from their states.
     """
-    stride, ticks = length + 1, program.ticks
-    job_weights = pick(weights, program.fixed, program.job_links)
+    ticks, length = program.sizes[1], program.sizes[2]
+    stride, job_weights = length + 1, pick(weights, program.fixed, program.job_links)
     back_weights = pick(weights, program.fixed, program.back_links)
     room = np.empty(2 * length, weights.dtype)
     for window in range(len(states) - 1, -1, -1):
@@ -345,41 +363,54 @@ def run_gradient(program, weights, length, values, slopes, states, seeds, trunca
 
 
 @compiled
-def many_values(program, weights, length, values, answers):
-    """The answers (members, ticks, 2) of weights (members, links)."""
-    states = np.empty((-(-program.ticks // length), len(program.states)), weights.dtype)
-    for member in range(len(weights)):
-        run_values(program, weights[member], length, values, answers[member], states)
+def make_states(program, values):
+    """Room for the state before every window."""
+    return np.empty((-(-program.sizes[1] // program.sizes[2]), len(program.states)), values.dtype)
 
 
 @compiled
-def many_gradients(program, weights, length, values, slopes, seeds, truncated, gradients):
-    """Gradients (members, links) from those of the answers, `seeds` (members, ticks, 2)."""
-    states = np.empty((-(-program.ticks // length), len(program.states)), weights.dtype)
-    answers = np.empty((program.ticks, 2), weights.dtype)
-    gradients[:] = 0.0
-    for member in range(len(weights)):
-        run_values(program, weights[member], length, values, answers, states)
-        run_gradient(program, weights[member], length, values, slopes, states, seeds[member], truncated, gradients[member])
-
-
-@compiled
-def many_losses(program, weights, length, values, slopes, targets, factor, truncated, losses, gradients):
-    """Sums of squared errors (members,) against `targets` (ticks, 2), and the gradients of `factor` times them.
-
-    Without rows for gradients there are only the losses.
+def many_values(packed, first, last, begin, end, weights, values, answers):
+    """The answers (members, strings, ticks, 2) of strings `first` to `last` and members `begin` to `end`, at weights
+    (members, links).
     """
-    states = np.empty((-(-program.ticks // length), len(program.states)), weights.dtype)
-    answers = np.empty((program.ticks, 2), weights.dtype)
-    gradients[:] = 0.0
-    for member in range(len(weights)):
-        run_values(program, weights[member], length, values, answers, states)
-        loss = 0.0
-        for t in range(program.ticks):
-            for side in range(2):
-                error = answers[t, side] - targets[t, side]
-                loss += error * error
-                answers[t, side] = 2.0 * factor * error
-        losses[member] = loss
-        if len(gradients):
-            run_gradient(program, weights[member], length, values, slopes, states, answers, truncated, gradients[member])
+    for i in range(first, last):
+        program = unpack(packed, i)
+        states = make_states(program, values)
+        for member in range(begin, end):
+            run_values(program, weights[member], values, answers[member, i], states)
+
+
+@compiled
+def many_gradients(packed, first, last, begin, end, weights, values, slopes, seeds, truncated, gradients):
+    """Gradients (strings, members, links) from those of the answers, `seeds` (members, strings, ticks, 2)."""
+    for i in range(first, last):
+        program = unpack(packed, i)
+        states, answers = make_states(program, values), np.empty((program.sizes[1], 2), values.dtype)
+        for member in range(begin, end):
+            own = gradients[i, member]
+            own[:] = 0.0
+            run_values(program, weights[member], values, answers, states)
+            run_gradient(program, weights[member], values, slopes, states, seeds[member, i], truncated, own)
+
+
+@compiled
+def many_losses(packed, first, last, begin, end, weights, values, slopes, targets, factor, truncated, losses, gradients):
+    """Sums of squared errors (strings, members) against `targets` (strings, ticks, 2), and gradients of `factor` times
+    them, (strings, members, links). Without rows for gradients there are only the losses.
+    """
+    for i in range(first, last):
+        program = unpack(packed, i)
+        states, answers = make_states(program, values), np.empty((program.sizes[1], 2), values.dtype)
+        for member in range(begin, end):
+            run_values(program, weights[member], values, answers, states)
+            loss = 0.0
+            for t in range(len(answers)):
+                for side in range(2):
+                    error = answers[t, side] - targets[i, t, side]
+                    loss += error * error
+                    answers[t, side] = 2.0 * factor * error
+            losses[i, member] = loss
+            if gradients.shape[1]:
+                own = gradients[i, member]
+                own[:] = 0.0
+                run_gradient(program, weights[member], values, slopes, states, answers, truncated, own)

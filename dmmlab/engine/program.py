@@ -21,7 +21,7 @@ TO, A, B, ROWS, EXTRA, FRESH = range(1, 7)  # columns of the code; FRESH: 1, 2: 
 
 
 class Program(NamedTuple):
-    """What the loops read. Jobs are combinations: job j adds up `first[j]` to `first[j + 1]` of the links' table.
+    """What the loops read. Jobs are combinations: job j adds up `job_first[j]` to `job_first[j + 1]` of its table.
 
     code: instructions (code, to, a, b, rows, extra, fresh); blocks: first, last, looped, their span of jobs. jobs: rows
     of input fields, with the sources and places of weights of what arrives; back: rows of output fields, with where
@@ -36,22 +36,39 @@ class Program(NamedTuple):
     job_links: Array
     back_rows: Array
     back_first: Array
+    back_last: Array
     back_targets: Array
     back_links: Array
     slope_first: Array
     slope_sources: Array
     slope_links: Array
-    constants: Array
-    fixed: Array  # weights of the fixed links
     states: Array  # rows of output fields: all that the next tick knows
     cleared: Array  # rows whose gradient must begin as zero
     answers: Array  # the two rows of the output
     steps: Array  # at which row of the input's stream each step of the string lies
+    sizes: Array  # rows, ticks, ticks of a window, ticks a step
+    constants: Array  # from here on, numbers
+    fixed: Array  # weights of the fixed links
     ranks: Array  # of every row, at a tie of a max-norm
     frozen: Array  # the first rows, the same for all weights, (rows, ticks + 1)
-    rows: int
-    ticks: int
-    speed: float
+
+
+WHOLE = Program._fields.index("constants")  # so many arrays hold whole numbers
+Packed = tuple[Array, Array, Array]
+
+
+def pack(programs: Sequence[Program], dtype: type) -> Packed:
+    """Programs in three arrays, for compiled code is called the faster the fewer there are; see `loops.unpack`.
+
+    They are: where each array of each program begins, (programs, arrays + 2); all whole numbers; all others.
+    """
+    spans, wholes, numbers = [], [], []
+    for program in programs:
+        for arrays, pool in ((program[:WHOLE], wholes), (program[WHOLE:], numbers)):
+            start = sum(map(len, pool))
+            spans.append(start + np.cumsum([0, *(each.size for each in arrays)]))
+            pool += [each.ravel() for each in arrays]
+    return np.concatenate(spans).reshape(len(programs), -1), np.concatenate(wholes), np.concatenate(numbers).astype(dtype)
 
 
 @dataclass
@@ -180,15 +197,16 @@ class Layout:
             code[block.code[0], TO : B] = spans[number : number + 2]
             code[block.code[1] - 1, TO : B] = back_ends[number : number + 2]
         run = [(*b.code, b.looped, spans[i], spans[i + 1]) for i, b in enumerate(blocks) if b.frozen == (frozen is None)]
+        first, last = (np.searchsorted(sources, back_rows, side) for side in ("left", "right"))
         return Program(
             code, np.array(run, int).reshape(-1, 5), self.job_rows, self.job_first, self.job_sources, self.job_links,
-            back_rows, np.stack([np.searchsorted(sources, back_rows, side) for side in ("left", "right")], 1),
+            back_rows, first, last,
             np.repeat(self.job_rows, np.diff(self.job_first))[keep][order], self.job_links[keep][order],
             np.concatenate([[0], np.cumsum(slope)])[self.job_first], self.job_sources[slope], self.job_links[slope],
-            np.array(self.emitter.constants, float), self.structure.weights, np.unique(back_rows), self.cleared,
-            self.starts[list(self.structure.answers)], np.array([places[step] for step in steps], int),
+            np.unique(back_rows), self.cleared, self.starts[list(self.structure.answers)],
+            np.array([places[step] for step in steps], int), np.array([self.rows, ticks, ticks, speed]),
+            np.array(self.emitter.constants, float), self.structure.weights,
             self._ranks(places, tie_order), np.zeros((0, ticks + 1)) if frozen is None else frozen,
-            self.rows, ticks, float(speed),
         )  # fmt: skip
 
     def _ranks(self, places: Mapping[str, int], tie_order: str | None) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.loops import (
     ADD, CHARACTER, CLIP, COPY, FILL, GATHER, INNER, INNER_MORE, LINK, NEGATE, NORM, RELU, STEP, SUBTRACT, SUM,
-    begin_window, combine, pick, run_forward, running_sums,
+    begin_window, combine, pick, run_forward, running_sums, unpack,
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def norm_tangent(values, tangents, stride, to, a, rows, t, n):
 
 
 @compiled
-def formulas_tangent(program, values, tangents, stride, line, t, n):
+def formulas_tangent(constants, values, tangents, stride, line, t, n):
     """One instruction but for links: the change of its result, from those of its operands."""
     code, to, a, b, rows, extra = line[0], line[1], line[2], line[3], line[4], line[5]
     if code == SUM:
@@ -53,7 +53,7 @@ def formulas_tangent(program, values, tangents, stride, line, t, n):
             for i in range(n):
                 out[i] = x[i] if v[i] > 0 else 0.0
         elif code == CLIP:
-            bound = program.constants[extra]
+            bound = constants[extra]
             for i in range(n):
                 out[i] = x[i] if abs(v[i]) < bound else 0.0
         elif code == COPY:
@@ -63,21 +63,19 @@ def formulas_tangent(program, values, tangents, stride, line, t, n):
 
 
 @compiled
-def jobs_tangent(program, values, tangents, live, stride, weights, changes, t, n, begin, end):
+def jobs_tangent(rows, first, sources, values, tangents, live, stride, weights, changes, t, n, begin, end):
     """What arrives at the jobs' rows changes with what was emitted and with the weights; rows that do not stay as are."""
-    p = program
     for j in range(begin, end):
         moved = False
-        for k in range(p.job_first[j], p.job_first[j + 1]):
-            moved = moved or live[p.job_sources[k]] or changes[k] != 0
+        for k in range(first[j], first[j + 1]):
+            moved = moved or live[sources[k]] or changes[k] != 0
         if moved:
-            live[p.job_rows[j]] = True
-            ends = p.job_first[:-1], p.job_first[1:]
-            combine(p.job_rows, *ends, p.job_sources, weights, tangents, tangents, stride, t, t - 1, n, j, j + 1)
-            out = tangents[p.job_rows[j] * stride + t :][:n]
-            for k in range(p.job_first[j], p.job_first[j + 1]):
+            live[rows[j]] = True
+            combine(rows, first[:-1], first[1:], sources, weights, tangents, tangents, stride, t, t - 1, n, j, j + 1)
+            out = tangents[rows[j] * stride + t :][:n]
+            for k in range(first[j], first[j + 1]):
                 if changes[k] != 0:
-                    v, change = values[p.job_sources[k] * stride + t - 1 :][:n], changes[k]
+                    v, change = values[sources[k] * stride + t - 1 :][:n], changes[k]
                     for i in range(n):
                         out[i] += change * v[i]
 
@@ -95,28 +93,36 @@ def reached(line, live):
 
 
 @compiled
-def many_tangents(program, weights, values, tangents, directions, changes):
-    """Changes of the answers, (directions, ticks, 2), along directions (directions, links) at weights (links,)."""
-    n, p = program.ticks, program
-    stride = n + 1
-    job_weights, none = pick(weights, p.fixed, p.job_links), np.zeros(len(p.fixed), weights.dtype)
-    begin_window(p, values, stride, 0, n, np.zeros(len(p.states), weights.dtype))
-    run_forward(p, values, stride, n, job_weights)
-    live = np.zeros(p.rows, np.bool_)
-    for d in range(len(directions)):
-        moves = pick(directions[d], none, p.job_links)
-        tangents[: p.rows * stride] = 0.0
-        live[:] = False
-        for block in range(len(p.blocks)):
-            begin, end, looped, job, last_job = p.blocks[block]
-            if looped:  # what comes round is not known before
-                for c in range(begin, end):
-                    live[p.code[c, 1] : p.code[c, 1] + p.code[c, 4]] = True
-            for t in range(1, n + 1 if looped else 2):
-                m = 1 if looped else n
-                jobs_tangent(p, values, tangents, live, stride, job_weights, moves, t, m, job, last_job)
-                for c in range(begin, end):
-                    if reached(p.code[c], live):
-                        formulas_tangent(p, values, tangents, stride, p.code[c], t, m)
-        for side in range(2):
-            changes[d, :, side] = tangents[p.answers[side] * stride + 1 :][:n]
+def run_tangent(program, values, tangents, live, weights, moves):
+    """The changes of all rows, in `tangents`, where `moves` are those of the entries' weights; after `run_forward`."""
+    p, n = program, program.sizes[1]
+    tangents[: p.sizes[0] * (n + 1)] = 0.0
+    live[:] = False
+    for block in range(len(p.blocks)):
+        begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
+        job, last_job = p.blocks[block, 3], p.blocks[block, 4]
+        if looped:  # what comes round is not known before
+            for c in range(begin, end):
+                live[p.code[c, 1] : p.code[c, 1] + p.code[c, 4]] = True
+        for t in range(1, n + 1 if looped else 2):
+            m = 1 if looped else n
+            jobs_tangent(p.job_rows, p.job_first, p.job_sources, values, tangents, live, n + 1, weights, moves, t, m, job, last_job)
+            for c in range(begin, end):
+                if reached(p.code[c], live):
+                    formulas_tangent(p.constants, values, tangents, n + 1, p.code[c], t, m)
+
+
+@compiled
+def many_tangents(packed, first, last, begin, end, weights, values, tangents, directions, changes):
+    """Changes of the answers, (directions, strings, ticks, 2), along directions (directions, links)."""
+    for i in range(first, last):
+        p = unpack(packed, i)
+        n = p.sizes[1]
+        job_weights, none = pick(weights, p.fixed, p.job_links), np.zeros(len(p.fixed), weights.dtype)
+        begin_window(p, values, n + 1, 0, n, np.zeros(len(p.states), weights.dtype))
+        run_forward(p, values, n + 1, n, job_weights)
+        live = np.zeros(p.sizes[0], np.bool_)
+        for d in range(begin, end):
+            run_tangent(p, values, tangents, live, job_weights, pick(directions[d], none, p.job_links))
+            for side in range(2):
+                changes[d, i, :n, side] = tangents[p.answers[side] * (n + 1) + 1 :][:n]

@@ -39,19 +39,19 @@ def _pool(process: int, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, "dmmlab")
 
 
-def share(do: Callable[[int, slice], None], costs: list[int], members: int) -> None:
-    """Call do(string, members) for all strings and all members, on threads where there is enough to do.
+def share(do: Callable[[int, int, int, int], None], costs: list[int], members: int) -> None:
+    """Call do(first string, end, first member, end) until all are done, on threads where there is enough to do.
 
     `costs` are the numbers to compute for one member, one a string. The order of the calls is open, so each must have
     its own place for what it finds.
     """
     workers = threads() if sum(costs) * members > WORTH else 1
     if workers == 1 or len(costs) * members == 1:
-        for i in range(len(costs)):
-            do(i, slice(0, members))
+        do(0, len(costs), 0, members)
         return
     size = max(1, -(-members // (4 * workers)))
-    spans = [(i, slice(start, min(start + size, members))) for i in np.argsort(costs, kind="stable")[::-1].tolist()
-             for start in range(0, members, size)]  # fmt: skip
+    heavy_first = np.argsort(costs, kind="stable")[::-1].tolist()
+    starts = range(0, members, size)
+    spans = [(i, i + 1, start, min(start + size, members)) for i in heavy_first for start in starts]
     for _ in _pool(os.getpid(), workers).map(lambda span: do(*span), spans):
         pass
