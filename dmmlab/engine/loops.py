@@ -23,6 +23,20 @@ INNER, INNER_MORE, NORM, RELU, STEP, CLIP, FILL, CHARACTER = (
 
 
 @compiled
+def row(values, r, stride, t, n):
+    """The n ticks of a row from t on."""
+    start = r * stride + t
+    return values[start : start + n]
+
+
+@compiled
+def set_row(values, r, stride, t, n, x):
+    """Set the n ticks of a row from t on to a number."""
+    for i in range(r * stride + t, r * stride + t + n):
+        values[i] = x
+
+
+@compiled
 def combine(rows, first, last, sources, weights, values, out, stride, at, shift, n, begin, end):
     """For jobs `begin` to `end`: the rows of `out` from `at` on, as combinations of rows of `values` from `shift` on."""
     if n < LANES:
@@ -51,17 +65,17 @@ def combine(rows, first, last, sources, weights, values, out, stride, at, shift,
 def running_sums(values, to, a, rows, stride, t, n):
     """Each row of `to` goes on with what it held at t − 1; four rows at a time, for each sum waits for the one before."""
     for r in range(0, rows - 3, 4):
-        o0, o1 = values[(to + r) * stride + t - 1 :][: n + 1], values[(to + r + 1) * stride + t - 1 :][: n + 1]
-        o2, o3 = values[(to + r + 2) * stride + t - 1 :][: n + 1], values[(to + r + 3) * stride + t - 1 :][: n + 1]
-        v0, v1 = values[(a + r) * stride + t :][:n], values[(a + r + 1) * stride + t :][:n]
-        v2, v3 = values[(a + r + 2) * stride + t :][:n], values[(a + r + 3) * stride + t :][:n]
+        o0, o1 = row(values, to + r, stride, t - 1, n + 1), row(values, to + r + 1, stride, t - 1, n + 1)
+        o2, o3 = row(values, to + r + 2, stride, t - 1, n + 1), row(values, to + r + 3, stride, t - 1, n + 1)
+        v0, v1 = row(values, a + r, stride, t, n), row(values, a + r + 1, stride, t, n)
+        v2, v3 = row(values, a + r + 2, stride, t, n), row(values, a + r + 3, stride, t, n)
         for i in range(n):
             o0[i + 1] = o0[i] + v0[i]
             o1[i + 1] = o1[i] + v1[i]
             o2[i + 1] = o2[i] + v2[i]
             o3[i + 1] = o3[i] + v3[i]
     for r in range(rows // 4 * 4, rows):
-        o, v = values[(to + r) * stride + t - 1 :][: n + 1], values[(a + r) * stride + t :][:n]
+        o, v = row(values, to + r, stride, t - 1, n + 1), row(values, a + r, stride, t, n)
         for i in range(n):
             o[i + 1] = o[i] + v[i]
 
@@ -70,7 +84,7 @@ def running_sums(values, to, a, rows, stride, t, n):
 def character(steps, speed, values, stride, to, a, rows, t, n):
     """The step that is due when the timer shows this number."""
     for r in range(rows):
-        values[(to + r) * stride + t :][:n] = 0.0
+        set_row(values, to + r, stride, t, n, 0.0)
     for i in range(n):
         timer = values[a * stride + t + i]
         if timer >= 0 and timer % speed == 0:
@@ -88,20 +102,20 @@ def formulas(table, constants, steps, speed, values, stride, begin, end, t, n):
         elif code == CHARACTER:
             character(steps, speed, values, stride, to, a, rows, t, n)
         elif code == NORM or code == INNER:
-            values[to * stride + t :][:n] = 0.0
+            set_row(values, to, stride, t, n, 0.0)
         for r in range(rows):
-            o = values[(to + r) * stride + t :][:n]
-            v = values[(a + r) * stride + t :][:n]
+            o = row(values, to + r, stride, t, n)
+            v = row(values, a + r, stride, t, n)
             if code == NORM:
-                o = values[to * stride + t :][:n]
+                o = row(values, to, stride, t, n)
                 for i in range(n):
                     o[i] = max(o[i], abs(v[i]))
             elif code == INNER or code == INNER_MORE:
-                o, w = values[to * stride + t :][:n], values[(b + r) * stride + t :][:n]
+                o, w = row(values, to, stride, t, n), row(values, b + r, stride, t, n)
                 for i in range(n):
                     o[i] += v[i] * w[i]
             elif code == ADD or code == SUBTRACT:
-                w = values[(b + r) * stride + t :][:n]
+                w = row(values, b + r, stride, t, n)
                 if code == ADD:
                     for i in range(n):
                         o[i] = v[i] + w[i]
@@ -116,14 +130,16 @@ def formulas(table, constants, steps, speed, values, stride, begin, end, t, n):
                 for i in range(n):
                     o[i] = min(max(v[i], -bound), bound)
             elif code == COPY:
-                o[:] = v
+                for i in range(n):
+                    o[i] = v[i]
             elif code == NEGATE:
-                o[:] = -v
+                for i in range(n):
+                    o[i] = -v[i]
             elif code == STEP:
                 for i in range(n):
                     o[i] = 1.0 if v[i] > 0 else 0.0
             elif code == FILL:
-                o[:] = constants[extra]
+                set_row(values, to + r, stride, t, n, constants[extra])
 
 
 @compiled
@@ -145,24 +161,24 @@ def run_forward(program, values, stride, n, weights):
 @compiled
 def norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room):
     """At a tie the tied rows share, or of them those that come last in the tie order."""
-    o, g = values[to * stride + t :][:n], slopes[to * stride + t :][:n]
+    o, g = row(values, to, stride, t, n), row(slopes, to, stride, t, n)
     top, count, ranked = room[:n], room[n : 2 * n], len(ranks) > 0
-    top[:] = 1.0
-    count[:] = 0.0
+    set_row(room, 0, n, 0, n, 1.0)
+    set_row(room, 1, n, 0, n, 0.0)
     for r in range(rows if ranked else 0):
-        v, rank = values[(a + r) * stride + t :][:n], ranks[a + r]
+        v, rank = row(values, a + r, stride, t, n), ranks[a + r]
         for i in range(n):
             if abs(v[i]) == o[i]:
                 top[i] = max(top[i], rank)
     for r in range(rows):
-        v, rank = values[(a + r) * stride + t :][:n], ranks[a + r] if ranked else top[0]
+        v, rank = row(values, a + r, stride, t, n), ranks[a + r] if ranked else top[0]
         for i in range(n):
             count[i] += 1.0 if abs(v[i]) == o[i] and rank == top[i] else 0.0
     for i in range(n):
         count[i] = g[i] / count[i]
     for r in range(rows):
-        v, rank = values[(a + r) * stride + t :][:n], ranks[a + r] if ranked else top[0]
-        out = slopes[(a + r) * stride + t :][:n]
+        v, rank = row(values, a + r, stride, t, n), ranks[a + r] if ranked else top[0]
+        out = row(slopes, a + r, stride, t, n)
         for i in range(n):
             share = count[i] if v[i] > 0 else -count[i]
             out[i] += share if abs(v[i]) == o[i] and rank == top[i] and v[i] != 0 else 0.0
@@ -172,19 +188,19 @@ def norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room):
 def sums_adjoint(slopes, stride, to, a, rows, t, n, cut):
     """What comes back to a running sum also belongs to all ticks before, unless the gradient stops there."""
     for r in range(0, 0 if cut else rows - 3, 4):
-        g0, g1 = slopes[(to + r) * stride + t - 1 :][: n + 1], slopes[(to + r + 1) * stride + t - 1 :][: n + 1]
-        g2, g3 = slopes[(to + r + 2) * stride + t - 1 :][: n + 1], slopes[(to + r + 3) * stride + t - 1 :][: n + 1]
+        g0, g1 = row(slopes, to + r, stride, t - 1, n + 1), row(slopes, to + r + 1, stride, t - 1, n + 1)
+        g2, g3 = row(slopes, to + r + 2, stride, t - 1, n + 1), row(slopes, to + r + 3, stride, t - 1, n + 1)
         for i in range(n, 0, -1):
             g0[i - 1] += g0[i]
             g1[i - 1] += g1[i]
             g2[i - 1] += g2[i]
             g3[i - 1] += g3[i]
     for r in range(rows if cut else rows // 4 * 4, rows):
-        g = slopes[(to + r) * stride + t - 1 :][: n + 1]
+        g = row(slopes, to + r, stride, t - 1, n + 1)
         for i in range(n, 0, -1):
             g[i - 1] += g[i]
     for r in range(rows):
-        g, out = slopes[(to + r) * stride + t :][:n], slopes[(a + r) * stride + t :][:n]
+        g, out = row(slopes, to + r, stride, t, n), row(slopes, a + r, stride, t, n)
         for i in range(n):
             out[i] += g[i]
 
@@ -199,9 +215,9 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
             continue
         for r in range(rows):
             if fresh & 1:
-                slopes[(a + r) * stride + t :][:n] = 0.0
+                set_row(slopes, a + r, stride, t, n, 0.0)
             if fresh & 2:
-                slopes[(b + r) * stride + t :][:n] = 0.0
+                set_row(slopes, b + r, stride, t, n, 0.0)
         if code == SUM:
             sums_adjoint(slopes, stride, to, a, rows, t, n, truncated and extra == 1)
         elif code == NORM:
@@ -209,10 +225,10 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
         elif code != STEP:
             one = code == INNER or code == INNER_MORE
             for r in range(rows):
-                g, out = slopes[(to if one else to + r) * stride + t :][:n], slopes[(a + r) * stride + t :][:n]
-                v = values[(a + r) * stride + t :][:n]
+                g, out = row(slopes, to if one else to + r, stride, t, n), row(slopes, a + r, stride, t, n)
+                v = row(values, a + r, stride, t, n)
                 if one:
-                    w, other = values[(b + r) * stride + t :][:n], slopes[(b + r) * stride + t :][:n]
+                    w, other = row(values, b + r, stride, t, n), row(slopes, b + r, stride, t, n)
                     for i in range(n):
                         out[i] += g[i] * w[i]
                     for i in range(n):
@@ -231,7 +247,7 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
                     for i in range(n):
                         out[i] += g[i]
                 if code == ADD or code == SUBTRACT:
-                    other = slopes[(b + r) * stride + t :][:n]
+                    other = row(slopes, b + r, stride, t, n)
                     for i in range(n):
                         other[i] += g[i] if code == ADD else -g[i]
 
@@ -240,12 +256,12 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
 def add_slopes(rows, first, sources, links, values, slopes, stride, n, begin, end, gradient):
     """Add to `gradient`, for every trained link of the jobs, the inner product of what it carried and what came back."""
     for j in range(begin, end):
-        g = slopes[rows[j] * stride + 1 :][:n]
+        g = row(slopes, rows[j], stride, 1, n)
         last = first[j + 1]
         for k in range(first[j], last, 4):
             k1, k2, k3 = min(k + 1, last - 1), min(k + 2, last - 1), min(k + 3, last - 1)
-            a, b = values[sources[k] * stride :][:n], values[sources[k1] * stride :][:n]
-            c, d = values[sources[k2] * stride :][:n], values[sources[k3] * stride :][:n]
+            a, b = row(values, sources[k], stride, 0, n), row(values, sources[k1], stride, 0, n)
+            c, d = row(values, sources[k2], stride, 0, n), row(values, sources[k3], stride, 0, n)
             if n >= LANES:
                 x, y, z, u = four_inner_products(g, a, b, c, d, n)
             else:
@@ -268,8 +284,8 @@ def add_slopes(rows, first, sources, links, values, slopes, stride, n, begin, en
 def run_backward(program, values, slopes, stride, n, weights, truncated, room, gradient):
     """All blocks in reverse, after `run_forward`; `slopes` holds the gradient of the answers and of the last state."""
     p, ends = program, (program.back_first, program.back_last)
-    for row in p.cleared:
-        slopes[row * stride :][: n + 1] = 0.0
+    for r in p.cleared:
+        set_row(slopes, r, stride, 0, n + 1, 0.0)
     for block in range(len(p.blocks) - 1, -1, -1):
         begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
         job, last_job, first, last = p.blocks[block, 3], p.blocks[block, 4], p.code[end - 1, 1], p.code[end - 1, 2]
@@ -315,8 +331,9 @@ def pick(weights, fixed, links):
 @compiled
 def begin_window(program, values, stride, start, n, state):
     """Put in place what is the same for all weights, and the state after tick `start`."""
-    for row in range(len(program.frozen)):
-        values[row * stride :][: n + 1] = program.frozen[row, start : start + n + 1]
+    for r in range(len(program.frozen)):
+        for i in range(n + 1):
+            values[r * stride + i] = program.frozen[r, start + i]
     for i in range(len(program.states)):
         values[program.states[i] * stride] = state[i]
 
@@ -333,7 +350,8 @@ def run_values(program, weights, values, answers, states):
         begin_window(program, values, stride, start, n, states[window])
         run_forward(program, values, stride, n, job_weights)
         for side in range(2):
-            answers[start : start + n, side] = values[program.answers[side] * stride + 1 :][:n]
+            for i in range(n):
+                answers[start + i, side] = values[program.answers[side] * stride + 1 + i]
         if window + 1 < len(states):
             for i in range(len(program.states)):
                 states[window + 1, i] = values[program.states[i] * stride + n]
@@ -355,10 +373,11 @@ def run_gradient(program, weights, values, slopes, states, seeds, truncated, gra
         if window < len(states) - 1:
             begin_window(program, values, stride, start, n, states[window])
             run_forward(program, values, stride, n, job_weights)
-        for row in program.states:  # what the window after gave back for the state in which this one ends
-            slopes[row * stride + n] = slopes[row * stride] if window < len(states) - 1 else 0.0
+        for r in program.states:  # what the window after gave back for the state in which this one ends
+            slopes[r * stride + n] = slopes[r * stride] if window < len(states) - 1 else 0.0
         for side in range(2):
-            slopes[program.answers[side] * stride + 1 :][:n] = seeds[start : start + n, side]
+            for i in range(n):
+                slopes[program.answers[side] * stride + 1 + i] = seeds[start + i, side]
         run_backward(program, values, slopes, stride, n, back_weights, truncated, room, gradient)
 
 

@@ -7,14 +7,14 @@ import numpy as np
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.loops import (
     ADD, CHARACTER, CLIP, COPY, FILL, GATHER, INNER, INNER_MORE, LINK, NEGATE, NORM, RELU, STEP, SUBTRACT, SUM,
-    begin_window, combine, pick, run_forward, running_sums, unpack,
+    begin_window, combine, pick, row, run_forward, running_sums, set_row, unpack,
 )  # fmt: skip
 
 
 @compiled
 def norm_tangent(values, tangents, stride, to, a, rows, t, n):
     """The mean over the tied rows of the change of their sizes."""
-    o, out = values[to * stride + t :][:n], tangents[to * stride + t :][:n]
+    o, out = row(values, to, stride, t, n), row(tangents, to, stride, t, n)
     for i in range(n):
         total, count = out[0] * 0, 0.0
         for r in range(rows):
@@ -36,17 +36,17 @@ def formulas_tangent(constants, values, tangents, stride, line, t, n):
     elif code == NORM:
         norm_tangent(values, tangents, stride, to, a, rows, t, n)
     elif code == INNER:
-        tangents[to * stride + t :][:n] = 0.0
+        set_row(tangents, to, stride, t, n, 0.0)
     for r in range(rows):
-        out, x = tangents[(to + r) * stride + t :][:n], tangents[(a + r) * stride + t :][:n]
-        v = values[(a + r) * stride + t :][:n]
+        out, x = row(tangents, to + r, stride, t, n), row(tangents, a + r, stride, t, n)
+        v = row(values, a + r, stride, t, n)
         if code == INNER or code == INNER_MORE:
-            out = tangents[to * stride + t :][:n]
-            w, y = values[(b + r) * stride + t :][:n], tangents[(b + r) * stride + t :][:n]
+            out = row(tangents, to, stride, t, n)
+            w, y = row(values, b + r, stride, t, n), row(tangents, b + r, stride, t, n)
             for i in range(n):
                 out[i] += x[i] * w[i] + v[i] * y[i]
         elif code == ADD or code == SUBTRACT:
-            y = tangents[(b + r) * stride + t :][:n]
+            y = row(tangents, b + r, stride, t, n)
             for i in range(n):
                 out[i] = x[i] + y[i] if code == ADD else x[i] - y[i]
         elif code == RELU:
@@ -57,9 +57,11 @@ def formulas_tangent(constants, values, tangents, stride, line, t, n):
             for i in range(n):
                 out[i] = x[i] if abs(v[i]) < bound else 0.0
         elif code == COPY:
-            out[:] = x
+            for i in range(n):
+                out[i] = x[i]
         elif code == NEGATE:
-            out[:] = -x
+            for i in range(n):
+                out[i] = -x[i]
 
 
 @compiled
@@ -72,10 +74,10 @@ def jobs_tangent(rows, first, sources, values, tangents, live, stride, weights, 
         if moved:
             live[rows[j]] = True
             combine(rows, first[:-1], first[1:], sources, weights, tangents, tangents, stride, t, t - 1, n, j, j + 1)
-            out = tangents[rows[j] * stride + t :][:n]
+            out = row(tangents, rows[j], stride, t, n)
             for k in range(first[j], first[j + 1]):
                 if changes[k] != 0:
-                    v, change = values[sources[k] * stride + t - 1 :][:n], changes[k]
+                    v, change = row(values, sources[k], stride, t - 1, n), changes[k]
                     for i in range(n):
                         out[i] += change * v[i]
 
@@ -96,7 +98,7 @@ def reached(line, live):
 def run_tangent(program, values, tangents, live, weights, moves):
     """The changes of all rows, in `tangents`, where `moves` are those of the entries' weights; after `run_forward`."""
     p, n = program, program.sizes[1]
-    tangents[: p.sizes[0] * (n + 1)] = 0.0
+    set_row(tangents, 0, 0, 0, p.sizes[0] * (n + 1), 0.0)
     live[:] = False
     for block in range(len(p.blocks)):
         begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
@@ -125,4 +127,5 @@ def many_tangents(packed, first, last, begin, end, weights, values, tangents, di
         for d in range(begin, end):
             run_tangent(p, values, tangents, live, job_weights, pick(directions[d], none, p.job_links))
             for side in range(2):
-                changes[d, i, :n, side] = tangents[p.answers[side] * (n + 1) + 1 :][:n]
+                for t in range(n):
+                    changes[d, i, t, side] = tangents[p.answers[side] * (n + 1) + 1 + t]
