@@ -1,22 +1,23 @@
 # Three commands: `make journal` (the main job), `make test`, `make site`. All set everything up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
-ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
 .PHONY: journal test lint bench notebooks lab site setup clean
 
 journal: .venv/ready
 	$(BIN)/dmmlab run
 
-test: .venv/ready lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two tests at a time, or one where there is one core.
+test: .venv/test-ready lint
+	$(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadgroup
 
-lint: .venv/ready
+lint: .venv/test-ready
 	$(BIN)/ruff check dmmlab tests notebooks docs
 	$(BIN)/ruff format --check dmmlab tests notebooks docs
 
 bench: .venv/bench-ready
-	$(ONE_THREAD) $(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench.py
 
 # Executes the notebooks and keeps their outputs in notebooks/, as they are committed.
 notebooks: .venv/ready
@@ -25,7 +26,7 @@ notebooks: .venv/ready
 setup: .venv/ready
 
 # Every file in site/ is made anew, from what is committed and the figures that the notebooks keep.
-site: .venv/ready
+site: .venv/site-ready
 	rm -rf build site && mkdir -p build/source
 	$(BIN)/dmmlab figures --format svg --width 7.16
 	$(BIN)/sphinx-build -q -n -W --keep-going -c docs -d build/trees build/source build/html
@@ -34,14 +35,19 @@ site: .venv/ready
 lab: .venv/ready
 	$(BIN)/jupyter lab notebooks
 
-# Set-up is done again only when pyproject.toml changes.
+# Set-up is done again only when pyproject.toml changes; each job adds no more than it needs.
 .venv/ready: pyproject.toml
+	@echo "setting up .venv: a minute or two, once"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,browser,site]'
+	$(INSTALL) .
 	touch $@
 
-.venv/bench-ready: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+.venv/test-ready: .venv/ready
+	$(INSTALL) '.[test,lint,browser,site]'
+	touch $@
+
+.venv/site-ready .venv/bench-ready: .venv/%-ready: .venv/ready
+	$(INSTALL) '.[$*]'
 	touch $@
 
 clean:

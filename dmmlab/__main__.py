@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import re
 import sys
@@ -37,8 +36,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"dmmlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        # The cell that was cut short would otherwise report itself when Python ends.
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         if stop.args and stop.args[0]:
             _print_summary(stop.args[0])
         print("dmmlab: stopped", file=sys.stderr)
@@ -179,6 +176,10 @@ def _print_summary(summary: list[dict]) -> int:
         values = " ".join(f"{name}={value}" for name, value in entry["parameters"].items())
         rows.append((entry["notebook"], entry["status"], f"{entry['seconds']:.1f}", values))
     print(_align(rows))
+    for bits, told in (("same", "the committed results, bit for bit"), ("other", "other results than the committed")):
+        numbers = ", ".join(entry["number"] for entry in summary if entry["bits"] == bits)
+        if numbers:
+            print(f"{told}: {numbers}")
     failed = [entry for entry in summary if entry["status"] == "failed"]
     for folder in {str(Path(entry["output"]).parent) for entry in summary}:
         print(f"kept in {folder}")

@@ -6,18 +6,32 @@ import ast
 import difflib
 import json
 import logging
+import math
 import os
+import re
+import signal
+import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from dmmlab.files import DMMError, parse_json, project_root, write_json, write_whole
 
 TYPES = {"int": {int}, "float": {int, float}, "bool": {bool}, "str": {str}, "list": {list}, "dict": {dict}}
 DRAWN = ("injected-parameters", "papermill-error")
 WIDGET = "application/vnd.jupyter.widget-view+json"
+BITS = re.compile(r"^results of (.+): bits ([0-9a-f]{16})$", re.MULTILINE)  # what `save_results` prints
+AT_A_TIME = 2  # notebooks, where there are as many cores
+KERNELS: set[subprocess.Popen] = set()  # of the notebooks that run, but for those that were stopped
 
 
 def find_notebooks(root: str | os.PathLike | None = None) -> list[Path]:
@@ -54,31 +68,30 @@ def run_notebooks(
     in_place: bool = False,
     root: str | os.PathLike | None = None,
 ) -> list[dict]:
-    """Execute notebooks in order, each in a fresh kernel of this Python; a failure does not stop the others.
+    """Execute notebooks, each in a fresh kernel of this Python; a failure does not stop the others.
+
+    Two run at a time where this process may use two cores; but those whose parameter `workers` says that they share out
+    the cores themselves run alone, and so does each that is kept in place, for the sake of the times it shows.
 
     numbers: which (2 or "02"); None means all. parameters: values by name, for those notebooks that have them
     (see `check_parameters`). output: a folder without notebooks; None means a new one, data/runs/<time>.
     in_place: each notebook that ran without error is replaced by its executed copy, cleaned.
-    Returns what summary.json holds: dicts with number, notebook, status ("done" or "failed"), seconds,
-    parameters, output (a path), and for failures cell (counted from 1 among the code cells of `output`; None
-    when none was reached), error and message. Raises DMMError before anything is written, and on Ctrl-C
-    KeyboardInterrupt with the summary so far. Example: `run_notebooks([5], {"steps": 100})[0]["status"]`.
+    Returns what summary.json holds, in the order of numbers: dicts with number, notebook, status ("done" or "failed"),
+    seconds, bits, parameters, output (a path), and for failures cell (counted from 1 among the code cells of `output`;
+    None when none was reached), error and message. bits: "same" when `save_results` printed what it printed in the
+    notebook as it was, "other" when not, None after a failure, with parameters given, and where nothing was printed.
+    Raises DMMError before anything is written, and on Ctrl-C KeyboardInterrupt with the summary so far.
+    Example: `run_notebooks([5], {"steps": 100})[0]["status"]`.
     """
     if in_place and parameters:
         raise DMMError("notebooks are kept in place with default parameters only; leave out one of the two")
     root = Path(root or project_root()).resolve()
-    plan = plan_runs(root, numbers, parameters or {})
-    folder = _make_folder(root, output)
-    summary: list[dict] = []
+    batch = _Batch(plan_runs(root, numbers, parameters or {}), _make_folder(root, output), in_place)
     try:
-        for notebook, values in plan.items():
-            summary.append(run_one(notebook, values, folder, in_place))
-            if not sys.stderr.isatty():  # a terminal has a progress bar, a log wants a line
-                print(f"{notebook.name}: {summary[-1]['status']}, {summary[-1]['seconds']} s", file=sys.stderr)
-            write_json(folder / "summary.json", summary)
+        batch.run()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(summary) from None
-    return summary
+        raise KeyboardInterrupt(batch.summary) from None
+    return batch.summary
 
 
 def read_notebook(path: Path) -> Any:
@@ -170,9 +183,99 @@ def _make_folder(root: Path, output: str | os.PathLike | None) -> Path:
     return folder
 
 
+@dataclass
+class _Batch:
+    """Notebooks on their way: what was planned, when each began, and the summary's entries of those that have ended."""
+
+    plan: dict[Path, dict]
+    folder: Path
+    in_place: bool
+    began: dict[Path, float] = field(default_factory=dict)
+    entries: dict[Path, dict] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> list[dict]:
+        return [self.entries[path] for path in self.plan if path in self.entries]
+
+    def run(self) -> None:
+        console, terminal = Console(stderr=True), sys.stderr.isatty()
+        live = Live(get_renderable=self.picture, console=console, transient=True) if terminal else nullcontext()
+        if not terminal:
+            print(f"notebooks to run: {len(self.plan)}; kept in {self.folder}", file=sys.stderr)
+        with live:
+            for paths, at_a_time in self.stages():
+                self.run_stage(paths, at_a_time)
+
+    def stages(self) -> list[tuple[list[Path], int]]:
+        """Which notebooks run one after the other, and how many at a time."""
+        at_a_time = 1 if self.in_place else min(AT_A_TIME, _usable_cores())
+        if at_a_time == 1:
+            return [([*self.plan], 1)]
+        alone = [path for path, values in self.plan.items() if _shares_out_cores(path, values)]
+        together = [path for path in self.plan if path not in alone]
+        # A long one that began last would be left with an idle core beside it.
+        return [(sorted(together, key=_last_seconds, reverse=True), at_a_time), (alone, 1)]
+
+    def run_stage(self, paths: list[Path], at_a_time: int) -> None:
+        """Threads are enough: they only wait for kernels, which are processes."""
+        with ThreadPoolExecutor(at_a_time) as pool:
+            futures = {pool.submit(self.run_path, path): path for path in paths}
+            try:
+                for future in as_completed(futures):
+                    self.keep(futures[future], future.result())
+            finally:
+                _stop(futures)
+
+    def run_path(self, path: Path) -> dict:
+        self.began[path] = time.perf_counter()
+        return run_one(path, self.plan[path], self.folder, self.in_place)
+
+    def keep(self, path: Path, entry: dict) -> None:
+        self.entries[path] = entry
+        write_json(self.folder / "summary.json", self.summary)
+        if not sys.stderr.isatty():  # a terminal has its line, a log wants one for each
+            print(f"{path.name}: {entry['status']}, {entry['seconds']} s", file=sys.stderr)
+
+    def picture(self) -> Text:
+        """The line that a terminal shows."""
+        failed = sum(entry["status"] == "failed" for entry in self.entries.values())
+        running = [(path, time.perf_counter() - since) for path, since in [*self.began.items()]]
+        now = ", ".join(f"{path.stem} {seconds:.0f} s" for path, seconds in running if path not in self.entries)
+        counts = f"{len(self.entries)} of {len(self.plan)} finished" + f", {failed} failed" * bool(failed)
+        return Text(f"{counts}; running: {now}", no_wrap=True, overflow="ellipsis")
+
+
+def _usable_cores() -> int:
+    # Fewer than the computer has under taskset, or where a queue grants them.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shares_out_cores(path: Path, values: dict[str, Any]) -> bool:
+    _, default = read_parameters(path).get("workers", (None, "1"))
+    return str(values.get("workers", default)) != "1"
+
+
+def _last_seconds(path: Path) -> float:
+    """How long the committed run took; what never ran may be long."""
+    return read_notebook(path).metadata.get("dmmlab", {}).get("seconds", math.inf)
+
+
+def _stop(futures: Iterable[Future]) -> None:
+    """Cancel what has not begun and kill the kernels of what runs, with all that they started."""
+    for future in futures:
+        future.cancel()
+    while any(future.running() for future in futures):
+        while KERNELS:
+            kernel = KERNELS.pop()
+            with suppress(ProcessLookupError):
+                if kernel.poll() is None:
+                    os.killpg(kernel.pid, signal.SIGKILL)  # a kernel leads a group of its own
+        time.sleep(0.05)  # one may just be starting
+
+
 def run_one(path: Path, values: dict[str, Any], folder: Path, in_place: bool = False) -> dict:
     """Execute one notebook, keep its copy in the folder; its entry of the summary (see `run_notebooks`)."""
-    source, start = path.read_bytes(), time.perf_counter()
+    source, committed, start = path.read_bytes(), read_bits(read_notebook(path)), time.perf_counter()
     notebook, failure = _execute(path, values)
     seconds = round(time.perf_counter() - start, 1)
     if in_place and not failure and path.read_bytes() != source:
@@ -181,23 +284,30 @@ def run_one(path: Path, values: dict[str, Any], folder: Path, in_place: bool = F
     _save(output, _forget(notebook))
     if in_place and not failure:
         _save(path, _clean(notebook, seconds))
+    same = None if values or failure or not committed else read_bits(notebook) == committed
     entry = {"number": path.name[:2], "notebook": path.name, "status": "failed" if failure else "done"}
-    return {**entry, "seconds": seconds, "parameters": values, "output": str(output), **failure}
+    entry |= {"seconds": seconds, "bits": {True: "same", False: "other"}.get(same)}
+    return {**entry, "parameters": values, "output": str(output), **failure}
+
+
+def read_bits(notebook: Any) -> dict[str, str]:
+    """What `save_results` printed in a notebook: the bits of its results by their names."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    return dict(BITS.findall("\n".join(output.text for output in outputs if output.get("name") == "stdout")))
 
 
 def _execute(path: Path, values: dict[str, Any]) -> tuple[Any, dict]:
     """The notebook as far as it ran, and its failure: empty when there was none."""
     import papermill
-    from jupyter_client import AsyncKernelManager, kernelspec
+    from jupyter_core.utils import ensure_event_loop
 
     # papermill logs what the summary says anyway, and calls parameters unknown that it cannot parse.
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    # Products of small matrices take longer when BLAS shares them among threads.
+    # The bits of BLAS's products depend on the number of its threads; and small ones take longer when they are shared.
     os.environ.update({**dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"), **os.environ})
-    # With no folder to search, `python3` is the Python that runs this, whatever the user or JUPYTER_PATH has.
-    here = {"_kernel_spec_manager_default": lambda manager: kernelspec.KernelSpecManager(kernel_dirs=[])}
     # papermill gives nothing back from a dead kernel: hooks keep hold of the notebook and the cell that runs.
     seen: dict[str, Any] = {"notebook": read_notebook(path), "cell": None}
+    kernels: list[subprocess.Popen] = []
     try:
         return papermill.execute_notebook(
             str(path).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
@@ -208,14 +318,36 @@ def _execute(path: Path, values: dict[str, Any]) -> tuple[Any, dict]:
             request_save_on_cell_execute=False,
             coalesce_streams=True,
             extra_arguments=["--log-level=CRITICAL"],  # kernels warn of unencrypted talk within this machine
-            progress_bar=sys.stderr.isatty() and {"desc": path.stem},
-            cwd=path.parent,
-            kernel_manager_class=type("OwnKernelManager", (AsyncKernelManager,), here),
+            progress_bar=False,
+            resources={"metadata": {"path": str(path.parent)}},  # papermill's `cwd` would move all threads there
+            kernel_manager_class=_make_manager(kernels),
             on_notebook_start=lambda notebook: seen.update(notebook=notebook),
             on_cell_execute=lambda cell, cell_index: seen.update(cell=cell),
         ), {}
     except Exception as error:
+        if not KERNELS.issuperset(kernels):
+            raise KeyboardInterrupt from None  # it was stopped, and has not failed
         return seen["notebook"], _show_failure(**seen, error=error)
+    finally:
+        KERNELS.difference_update(kernels)
+        ensure_event_loop().close()  # this thread's, which its end would leave open
+
+
+def _make_manager(kernels: list[subprocess.Popen]) -> type:
+    """A class of kernel managers that start the Python that runs this, and note its process."""
+    from jupyter_client import AsyncKernelManager, kernelspec
+
+    class OwnKernelManager(AsyncKernelManager):
+        def _kernel_spec_manager_default(self) -> kernelspec.KernelSpecManager:
+            # With no folder to search, `python3` is the Python that runs this, whatever the user or JUPYTER_PATH has.
+            return kernelspec.KernelSpecManager(kernel_dirs=[])
+
+        async def start_kernel(self, **options: Any) -> None:
+            await super().start_kernel(**options)
+            KERNELS.add(self.provisioner.process)
+            kernels.append(self.provisioner.process)
+
+    return OwnKernelManager
 
 
 def _show_failure(notebook: Any, cell: Any, error: Exception) -> dict:

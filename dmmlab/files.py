@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -109,11 +110,14 @@ def write_json(path: str | os.PathLike, content: Any) -> Path:
     >>> dmm.write_json("losses.json", {"loss": np.ones(2)}).read_text().split()
     ['{', '"loss":', '[', '1.0,', '1.0', ']', '}']
     """
+    return write_whole(path, _to_json(path, content) + "\n")
+
+
+def _to_json(path: str | os.PathLike, content: Any) -> str:
     try:
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=lambda x: x.tolist())
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=lambda x: x.tolist())
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise DMMError(f"{path}: JSON holds no such thing, nor what is not finite ({error}); nothing written") from None
-    return write_whole(path, text + "\n")
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
@@ -146,10 +150,23 @@ def output_root() -> Path:
     return Path(os.environ.get("DMMLAB_OUTPUT") or project_root())
 
 
-def save_results(name: str, content: Any) -> Path:
-    """Write what a notebook measured, plain data, to `data/results/NAME.json`; returns the path. Raises DMMError.
+def save_results(name: str, content: Any, measured: Any = None) -> Path:
+    """Write what a notebook found, plain data, to `data/results/NAME.json`; returns the path.
 
-    >>> dmm.save_results("13-mine", {"loss": 0.25}).name
+    `measured` is for what another run, or another computer, is free to change: seconds, ratios of them, memory in use.
+    It is written under the key "measured" of `content`, then a dict. The line that is printed has the first 16
+    hexadecimal digits of the SHA-256 of all the rest, numbers to their last bit: so a notebook that keeps its outputs
+    says what its rerun ought to give, and `dmmlab run` compares. Raises DMMError.
+
+    >>> dmm.save_results("13-mine", {"loss": 0.25}, measured={"seconds": 1.5}).name
+    results of 13-mine: bits 3b76c16dc5607af8
     '13-mine.json'
     """
-    return write_json(output_root() / "data" / "results" / f"{name}.json", content)
+    path = output_root() / "data" / "results" / f"{name}.json"
+    if measured is not None and (not isinstance(content, dict) or "measured" in content):
+        raise DMMError(f"{path}: what is measured stands beside other results; give them as a dict without `measured`")
+    # Read again, for keys that are no text become text, and then have an order.
+    plain = json.dumps(json.loads(_to_json(path, content)), sort_keys=True)
+    write_json(path, content if measured is None else {**content, "measured": measured})
+    print(f"results of {name}: bits {hashlib.sha256(plain.encode()).hexdigest()[:16]}")
+    return path

@@ -1,16 +1,22 @@
 """Reruns: what is refused before anything runs, and what a run leaves behind."""
 
 import json
+import re
+import signal
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import nbformat.sign
 import numpy as np
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from dmmlab import batch
-from dmmlab.__main__ import describe_notebooks, main
+from dmmlab.__main__ import _print_summary, describe_notebooks, main
 from dmmlab.batch import check_parameters, find_notebooks, run_notebooks
 from dmmlab.files import DMMError
 
@@ -60,7 +66,8 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def stub(monkeypatch):
-    """Notebooks 'run' without a kernel; the list holds what would have been run."""
+    """Notebooks 'run' without a kernel, one after the other; the list holds what would have been run."""
+    monkeypatch.setattr(batch, "_usable_cores", lambda: 1)
     runs = []
 
     def execute(path, values):
@@ -327,17 +334,268 @@ def test_a_kernel_that_does_not_start_is_a_failure(project, monkeypatch):
     assert kept.cells[0].outputs[0].ename == "FileNotFoundError"
 
 
-def test_ctrl_c_reports_what_was_finished(project, monkeypatch, capsys):
+# ---- two at a time ----
+
+
+@pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
+def cores(request, monkeypatch):
+    monkeypatch.setattr(batch, "_usable_cores", lambda: request.param)
+    return request.param
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_two_notebooks_run_at_the_same_time_in_kernels(project, monkeypatch):
+    monkeypatch.setattr(batch, "_usable_cores", lambda: 2)
+    for mine, other in (("02", "05"), ("05", "02")):
+        wait = "while not Path('started-OTHER').exists() and time.monotonic() < deadline:\n    time.sleep(0.02)"
+        source = f"import time\nfrom pathlib import Path\nPath('started-{mine}').touch()\n"
+        source += f"deadline = time.monotonic() + 60\n{wait.replace('OTHER', other)}\n"
+        (path,) = (project / "notebooks").glob(f"{mine}-*.ipynb")
+        write_notebook(project, path.name, source + f"assert Path('started-{other}').exists()")
+    assert [entry["status"] for entry in run_notebooks()] == ["done", "done"]
+    assert Path.cwd() == project  # kernels work in notebooks/, and we do not
+    assert sorted(path.name for path in (project / "notebooks").glob("started-*")) == ["started-02", "started-05"]
+
+
+def test_a_notebook_with_workers_of_its_own_runs_alone(project, monkeypatch):
+    monkeypatch.setattr(batch, "_usable_cores", lambda: 2)
+    write_notebook(project, "01-all.ipynb", parameters_cell("workers: int = 2"))
+    write_notebook(project, "06-one.ipynb", parameters_cell("workers: int = 1"))
+    write_notebook(project, "07-other.ipynb")
+    running, neighbours, pairs = set(), {}, threading.Barrier(2)
+
+    def execute(path, values):
+        running.add(path.name[:2])
+        if path.name == "01-all.ipynb":
+            time.sleep(0.2)  # for others to begin, if they would
+        else:
+            pairs.wait(60)
+        neighbours[path.name[:2]] = {*running}
+        if path.name != "01-all.ipynb":
+            pairs.wait(60)
+        running.remove(path.name[:2])
+        return batch.read_notebook(path), {}
+
+    monkeypatch.setattr(batch, "_execute", execute)
+    assert [entry["number"] for entry in run_notebooks()] == ["01", "02", "05", "06", "07"]
+    assert neighbours.pop("01") == {"01"}
+    assert {len(each) for each in neighbours.values()} == {2}
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "alone"),
+    [("workers: int = 2", {}, True), ("workers: int = 2", {"workers": 1}, False), ("workers: int = 1", {}, False)]
+    + [
+        ("workers: int = 1", {"workers": 4}, True),
+        ("workers = os.cpu_count()", {}, True),
+        ("steps: int = 2", {}, False),
+    ],
+)
+def test_workers_as_they_are_given_decide(project, default, given, alone):
+    path = write_notebook(project, "07-last.ipynb", parameters_cell(default))
+    assert batch._shares_out_cores(path, given) is alone
+
+
+def test_the_longest_begin_first_unless_one_runs_after_the_other(project, cores):
+    times = {"01-a": 2.0, "03-b": 3.5, "06-c": 2.0, "08-d": 9.0}
+    for name, seconds in times.items():
+        write_notebook(project, f"{name}.ipynb", dmmlab={"seconds": seconds})
+    write_notebook(project, "04-alone.ipynb", parameters_cell("workers: int = 2"))
+    plan = batch.plan_runs(project, None, {})
+    stages = [[path.name[:2] for path in paths] for paths, _ in batch._Batch(plan, project, False).stages()]
+    ordered = ["01", "02", "03", "04", "05", "06", "08"]
+    assert stages == ([ordered] if cores == 1 else [["02", "05", "08", "03", "01", "06"], ["04"]])
+    assert [at_a_time for _, at_a_time in batch._Batch(plan, project, False).stages()] == [[1], [2, 1]][cores - 1]
+    in_place = batch._Batch(plan, project, True).stages()
+    assert [([path.name[:2] for path in paths], at_a_time) for paths, at_a_time in in_place] == [(ordered, 1)]
+
+
+def test_one_or_two_at_a_time_leave_the_same(project, monkeypatch, capsys):
+    write_notebook(project, "02-fit.ipynb", "import time\ntime.sleep(0.5)", "print('slow')")  # it ends after the next
+    write_notebook(project, "03-wrong.ipynb", "1 / 0", "2")
+    write_notebook(project, "05-plot.ipynb", "from pathlib import Path\nPath.cwd().name")
+    left = []
+    for count in (1, 2):
+        monkeypatch.setattr(batch, "_usable_cores", lambda count=count: count)
+        assert main(["run", "--output", f"runs-{count}"]) == 1
+        files = {path.name: path.read_text() for path in (project / f"runs-{count}").iterdir()}
+        summary = json.loads(files.pop("summary.json"))
+        assert [Path(entry.pop("output")).parent.name for entry in summary] == [f"runs-{count}"] * 3
+        assert [entry.pop("seconds") > 0 for entry in summary] == [True] * 3
+        left.append((files, summary))
+    assert left[0] == left[1]
+    assert sorted(left[0][0]) == ["02-fit.ipynb", "03-wrong.failed.ipynb", "05-plot.ipynb"]
+    assert [entry["status"] for entry in left[0][1]] == ["done", "failed", "done"]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 8
+    assert told[0] == f"notebooks to run: 3; kept in {project / 'runs-1'}"
+    assert [re.sub(r"[\d.]+ s$", "", line) for line in told[1:4]] == [
+        "02-fit.ipynb: done, ",
+        "03-wrong.ipynb: failed, ",
+        "05-plot.ipynb: done, ",
+    ]
+
+
+def test_a_terminal_shows_what_runs(project):
+    now, paths = time.perf_counter(), find_notebooks()
+    running = batch._Batch(dict.fromkeys(paths, {}), project, False, began=dict.fromkeys(paths, now - 75))
+    assert re.fullmatch(r"0 of 2 finished; running: 02-fit 7\d s, 05-plot 7\d s", running.picture().plain)
+    running.entries[paths[0]] = {"status": "failed"}
+    assert re.fullmatch(r"1 of 2 finished, 1 failed; running: 05-plot 7\d s", running.picture().plain)
+
+
+# ---- Ctrl-C ----
+
+PROGRAM = """\
+import signal, sys
+from dmmlab import batch
+from dmmlab.__main__ import main
+signal.signal(signal.SIGINT, HANDLER)  # a test in the background has inherited another one
+batch._usable_cores = lambda: 2
+sys.exit(main(["run", "--output", "run"]))
+"""
+SLEEP = """\
+import os, subprocess, time
+from pathlib import Path
+child = subprocess.Popen(["sleep", "600"])
+Path("NAME.part").write_text(f"{os.getpid()} {child.pid}")
+Path("NAME.part").rename("NAME")
+while not Path("go").exists():
+    time.sleep(0.02)
+child.kill()
+"""
+
+
+@pytest.fixture
+def start_batch(project):
+    """Starts a batch of a short notebook and two that wait; gives its process when both do, and theirs."""
+    for name in ("05-plot", "06-more"):
+        write_notebook(project, f"{name}.ipynb", SLEEP.replace("NAME", name))
+    started, summary = [], project / "run" / "summary.json"
+
+    def start(handler):
+        program, pipes = PROGRAM.replace("HANDLER", f"signal.{handler}"), {"stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([sys.executable, "-c", program], **pipes, stderr=subprocess.STDOUT)
+        started.append(process)
+        files = [project / "notebooks" / name for name in ("05-plot", "06-more")]
+        wait_until(lambda: process.poll() is not None or summary.exists() and all(path.exists() for path in files))
+        assert process.poll() is None, process.stdout.read()
+        started.extend(psutil.Process(int(pid)) for path in files for pid in path.read_text().split())
+        return process, started[1:]
+
+    yield start
+    for process in started:
+        if isinstance(process, subprocess.Popen) or process.is_running():
+            process.kill()
+    started[0].communicate()
+
+
+def has_ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_ctrl_c_ends_everything_and_reports_what_was_finished(project, start_batch):
+    process, others = start_batch("default_int_handler")
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert re.search(r"^02-fit.ipynb  done ", text, re.MULTILINE), text
+    assert text.splitlines()[4:] == [f"kept in {project / 'run'}", "dmmlab: stopped"]  # and no trace of what was killed
+    assert len(others) == 4
+    wait_until(lambda: all(map(has_ended, others)))
+    assert sorted(path.name for path in (project / "run").iterdir()) == ["02-fit.ipynb", "summary.json"]
+    assert [entry["number"] for entry in json.loads((project / "run" / "summary.json").read_text())] == ["02"]
+
+
+def test_a_batch_in_the_background_is_not_stopped_by_ctrl_c(project, start_batch):
+    process, _ = start_batch("SIG_IGN")
+    process.send_signal(signal.SIGINT)
+    (project / "notebooks" / "go").touch()
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, text
+    assert [entry["status"] for entry in json.loads((project / "run" / "summary.json").read_text())] == ["done"] * 3
+
+
+def test_what_was_interrupted_is_told_as_the_summary_so_far(project, monkeypatch, cores, capsys):
+    folder = project / "data" / "runs"
+
     def stop(path, values):
         if path.name == "05-plot.ipynb":
+            wait_until(lambda: [*folder.glob("*/summary.json")])
             raise KeyboardInterrupt
         return batch.read_notebook(path), {}
 
     monkeypatch.setattr(batch, "_execute", stop)
     assert main(["run"]) == 130
     assert "02-fit.ipynb  done" in capsys.readouterr().out
-    (summary,) = (project / "data" / "runs").glob("*/summary.json")
+    (summary,) = folder.glob("*/summary.json")
     assert [entry["notebook"] for entry in json.loads(summary.read_text())] == ["02-fit.ipynb"]
+
+
+# ---- the bits of results ----
+
+ONE, TWO = "results of 02-fit: bits 0123456789abcdef\n", "results of 02-fit: bits 0123456789abcdee\n"
+
+
+@pytest.mark.parametrize(
+    ("committed", "printed", "bits"),
+    [
+        (ONE, ONE, "same"),
+        (ONE, f"more\n{ONE}more\n", "same"),
+        (ONE, TWO, "other"),
+        (ONE, "", "other"),
+        (ONE, ONE + ONE.replace("02-fit", "02-more"), "other"),
+        ("", ONE, None),
+        ("", "", None),
+        (f"the {ONE}", ONE, None),
+    ],
+)
+def test_bits_are_compared_with_those_of_the_committed_notebook(project, monkeypatch, committed, printed, bits):
+    def notebook_of(text):
+        return new_code_cell("1", outputs=[new_output("stream", text=text)] if text else [])
+
+    def execute(path, values):
+        executed = batch.read_notebook(path)
+        executed.cells = [notebook_of(printed)]
+        return executed, failure
+
+    write_notebook(project, "02-fit.ipynb", parameters_cell("steps: int = 1"), notebook_of(committed))
+    monkeypatch.setattr(batch, "_execute", execute)
+    failure = {}
+    (entry,) = run_notebooks([2], output="default")
+    assert entry["bits"] == bits
+    assert json.loads((project / "default" / "summary.json").read_text())[0]["bits"] == bits
+    assert run_notebooks([2], {"steps": 1}, output="changed")[0]["bits"] is None
+    failure = {"cell": 1, "error": "Error", "message": "wrong"}
+    assert run_notebooks([2], output="failed")[0]["bits"] is None
+
+
+def test_the_summary_says_whose_results_are_the_committed_ones(capsys):
+    def entry(number, bits):
+        told = {"number": number, "notebook": f"{number}-a.ipynb", "status": "done", "seconds": 1.0, "parameters": {}}
+        return {**told, "bits": bits, "output": "/runs/a.ipynb"}
+
+    assert _print_summary([entry("01", "same"), entry("02", "other"), entry("03", None), entry("04", "same")]) == 0
+    lines = capsys.readouterr().out.splitlines()[5:]
+    assert lines == [
+        "the committed results, bit for bit: 01, 04",
+        "other results than the committed: 02",
+        "kept in /runs",
+    ]
+    assert _print_summary([entry("03", None)]) == 0
+    assert "results" not in capsys.readouterr().out
+
+
+# ---- the command line ----
 
 
 def test_a_refusal_is_one_line_and_exit_code_2(project, stub, capsys):

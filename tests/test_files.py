@@ -1,6 +1,7 @@
 """Files: written whole or not at all, read strictly, found from anywhere in the project."""
 
 import errno
+import hashlib
 import json
 import os
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmmlab import files
-from dmmlab.files import DMMError, parse_json, project_root, read_json, write_json, write_whole
+from dmmlab.files import DMMError, parse_json, project_root, read_json, save_results, write_json, write_whole
 
 # ---- writing ----
 
@@ -216,3 +217,50 @@ def test_numbers_and_arrays_of_numpy_are_written_as_plain_ones(tmp_path):
     with refused(start=tmp_path / "b.json"):
         write_json(tmp_path / "b.json", {"s": {1, 2}})
     assert not (tmp_path / "b.json").exists()
+
+
+# ---- results and their bits ----
+
+
+@pytest.fixture
+def bits(tmp_path, monkeypatch, capsys):
+    """Saves results and returns the bits that were printed."""
+    monkeypatch.setenv("DMMLAB_OUTPUT", str(tmp_path))
+
+    def save(content, measured=None):
+        assert save_results("09-fit", content, measured) == tmp_path / "data" / "results" / "09-fit.json"
+        start, found = capsys.readouterr().out.rsplit(" ", 1)
+        assert start == "results of 09-fit: bits"
+        return found.removesuffix("\n")
+
+    return save
+
+
+def test_bits_are_the_hash_of_what_is_not_measured(bits, tmp_path):
+    found = bits({"b": [0.1, "é"], "a": {10: None}}, measured={"seconds": 1.5})
+    text = '{"a": {"10": null}, "b": [0.1, "\\u00e9"]}'
+    assert found == hashlib.sha256(text.encode()).hexdigest()[:16]
+    content = {"b": [0.1, "é"], "a": {"10": None}, "measured": {"seconds": 1.5}}
+    assert read_json(tmp_path / "data" / "results" / "09-fit.json") == content
+    assert bits({"a": {10: None}, "b": (np.float64(0.1), "é")}, measured={"seconds": 2.5}) == found
+
+
+def test_bits_change_with_the_last_bit_of_a_number(bits):
+    third = 1 / 3
+    assert bits([third]) == bits(np.array([third])) != bits([np.nextafter(third, 1)])
+    assert bits([1.0]) != bits([1])
+
+
+@pytest.mark.parametrize("content", [[1.0], {"measured": 1}])
+def test_what_is_measured_has_a_place_of_its_own(bits, tmp_path, content):
+    with refused("without `measured`", start=tmp_path / "data"):
+        bits(content, measured={"seconds": 1.5})
+    assert list(tmp_path.iterdir()) == []
+    bits(content)
+
+
+def test_results_that_are_not_written_print_nothing(bits, capsys):
+    for wrong in ({"a": float("nan")}, {"a": "\ud800"}):
+        with refused("09-fit.json"):
+            bits(wrong)
+    assert capsys.readouterr().out == ""

@@ -9,6 +9,8 @@ import nbformat
 import papermill
 import pytest
 
+from dmmlab.batch import read_bits
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "03": {"steps": 3}, "05": {"steps": 20}}
@@ -79,8 +81,11 @@ def test_runs_with_other_parameters_under_plain_papermill(path, tmp_path, monkey
         shutil.copytree(ROOT / name, tmp_path / name)
     parameters, number = SMALL[path.stem[:2]], path.stem[:2]
     out = tmp_path / "notebooks" / path.name
-    papermill.execute_notebook(
+    executed = papermill.execute_notebook(
         path, out, parameters, kernel_name="python3", cwd=tmp_path / "notebooks", progress_bar=False
     )
-    json.loads((tmp_path / f"data/results/{path.stem}.json").read_text())
+    results = json.loads((tmp_path / f"data/results/{path.stem}.json").read_text())
+    assert [*read_bits(executed)] == [path.stem]
+    results.pop("measured", None)
+    assert not re.search(r"second|\bms\b|\bMB\b", json.dumps(results)), "times and memory are given as `measured`"
     assert number == "01" or list((tmp_path / "figures").glob(f"{number}-*.pdf"))

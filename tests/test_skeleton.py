@@ -8,7 +8,7 @@ from dmmlab.__main__ import main
 from dmmlab.skeleton import new_notebook_file
 
 
-def test_it_runs_and_meets_the_rules_of_the_house(tmp_path, monkeypatch):
+def test_it_runs_and_meets_the_rules_of_the_house(tmp_path, monkeypatch, capsys):
     for name in ("notebooks", "data"):
         (tmp_path / name).mkdir()
     (tmp_path / "pyproject.toml").touch()
@@ -24,6 +24,8 @@ def test_it_runs_and_meets_the_rules_of_the_house(tmp_path, monkeypatch):
     ):
         getattr(test_notebooks, f"test_{rule}")(path)
     assert (tmp_path / "figures/13-answers.pdf").exists()
+    assert main(["run", "13"]) == 0
+    assert "\nthe committed results, bit for bit: 13\n" in capsys.readouterr().out
     assert main(["list"]) == 0
     assert new_notebook_file("Can it {read} <b>words</b>, too?").name[:2] == "14"  # never over another one
 
