@@ -1,13 +1,13 @@
 """dmmlab: synthesize dataflow matrix machines that people can read. `import dmmlab as dmm`."""
 
-from dmmlab.drawing import Drawing, draw
-from dmmlab.interpreter import Tick, answers, cycle, trace
+from importlib import import_module
+from typing import Any
+
+from dmmlab.engine import Engine, run
 from dmmlab.evolution import estimate_gradient, evolve
 from dmmlab.exactness import Exactness, examine, random_strings
-from dmmlab.figures import draw_strip, new_figure, plot_losses, save_figure
 from dmmlab.files import DMMError, project_root, save_results, write_json
-from dmmlab.engine import Engine, run
-from dmmlab.formulas import Formula, formula
+from dmmlab.interpreter import Tick, answers, cycle, trace
 from dmmlab.julia import initialize
 from dmmlab.machines import (
     Link,
@@ -24,12 +24,8 @@ from dmmlab.objective import Objective
 from dmmlab.programs import PROGRAMS, Program, automaton
 from dmmlab.pruning import living
 from dmmlab.reading import canonical, same_program
-from dmmlab.recipes import STYLE
-from dmmlab.rewiring import draw_changes, matrices, plot_matrix
-from dmmlab.stepper import Stepper, step_through
 from dmmlab.synthesis import Synthesis, embed, synthesize, synthesize_all
 from dmmlab.tasks import TASKS, Task, find_task, task
-from dmmlab.tikz import tikz
 from dmmlab.training import SGD, Adam, Training, train
 from dmmlab.vvalues import VValue, inner, mask, max_norm, number
 
@@ -99,3 +95,27 @@ __all__ = [
     "write_json",
     "write_program",
 ]
+
+# What draws is imported when it is first used: matplotlib and IPython take longer than all the rest.
+_DRAWING = {
+    "drawing": ("Drawing", "draw"),
+    "figures": ("draw_strip", "new_figure", "plot_losses", "save_figure"),
+    "formulas": ("Formula", "formula"),
+    "recipes": ("STYLE",),
+    "rewiring": ("draw_changes", "matrices", "plot_matrix"),
+    "stepper": ("Stepper", "step_through"),
+    "tikz": ("tikz",),
+}
+_HOMES = {name: f"dmmlab.{module}" for module, names in _DRAWING.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dmmlab' has no attribute {name!r}")
+    # "tikz" is a function and the module it lives in: what is asked for is put where the import put the module.
+    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

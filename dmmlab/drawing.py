@@ -10,14 +10,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 from urllib.parse import quote
 
 import graphviz
 import matplotlib
-import numpy as np
-from scipy.sparse.csgraph import shortest_path
 
 from dmmlab.files import DMMError, whole, write_whole
 from dmmlab.machines import SOURCES, Machine
@@ -152,6 +149,15 @@ def draw(
     return Drawing(graph.source, f"{len(kinds)} neurons, {len(soft)} soft links, {len(wires) - len(soft)} fixed")
 
 
+def _reached(start: list[str], steps: list[tuple[str, str]]) -> set[str]:
+    """All names that steps (from, to) lead to, those at the start included."""
+    found, new = set(), {*start}
+    while new:
+        found |= new
+        new = {b for a, b in steps if a in new} - found
+    return found
+
+
 def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[tuple]]:
     """What is drawn, sorted: names of neurons with their kinds; links with their weights and whether they are fixed."""
     kinds = dict(sorted(machine.neurons.items()))
@@ -159,13 +165,10 @@ def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[tu
     wires = sorted(wires + [(link, weight, True) for link, weight in machine.fixed_links.items()])
     if live_only:
         wires = [wire for wire in wires if wire[1] != 0]
-        names, kind = [*kinds], np.array([*kinds.values()], dtype=str)
-        linked = np.zeros((len(names), len(names)))
-        for link, _, _ in wires:
-            linked[names.index(link.from_neuron), names.index(link.to_neuron)] = 1
-        reach = np.isfinite(shortest_path(linked, unweighted=True))
-        fed, useful = reach[np.isin(kind, [*SOURCES])].any(axis=0), reach[:, kind == "output"].any(axis=1)
-        kinds = dict(compress(kinds.items(), (kind == "output") | (fed & useful)))
+        steps = [(link.from_neuron, link.to_neuron) for link, _, _ in wires]
+        fed = _reached([name for name, kind in kinds.items() if kind in SOURCES], steps)
+        useful = _reached([name for name, kind in kinds.items() if kind == "output"], [step[::-1] for step in steps])
+        kinds = {name: kind for name, kind in kinds.items() if kind == "output" or name in fed & useful}
         wires = [wire for wire in wires if wire[0].to_neuron in kinds and wire[0].from_neuron in kinds]
     return kinds, wires
 

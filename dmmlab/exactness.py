@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from dmmlab.files import DMMError, whole
 from dmmlab.engine import Engine
+from dmmlab.files import DMMError, whole
 from dmmlab.machines import Machine
 
 EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact

@@ -12,10 +12,10 @@ import numpy
 from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 
-from dmmlab.interpreter import check_gradient
-from dmmlab.files import DMMError
 from dmmlab.engine import MEMORY, Engine
 from dmmlab.engine.sums import span_spread, span_sums, total
+from dmmlab.files import DMMError
+from dmmlab.interpreter import check_gradient
 from dmmlab.machines import Machine
 from dmmlab.tasks import Task
 
@@ -113,7 +113,14 @@ class Objective:
         content = {
             "machine": _plain(self.machine),
             "task": [task.strings, task.ticks, task.ticks_per_character, _plain(task.teacher)],
-            "loss": [self.l1, self.l2, self.rows, self.memory_gradient, np.dtype(self.engine.dtype).name, self.tie_order],
+            "loss": [
+                self.l1,
+                self.l2,
+                self.rows,
+                self.memory_gradient,
+                np.dtype(self.engine.dtype).name,
+                self.tie_order,
+            ],
             "windows": [self.engine.windows(i) for i in range(len(task.strings))],
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -8,7 +8,7 @@ removal costs least, computed exactly as a batch of leave-one-out machines, solv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -19,7 +19,6 @@ from dmmlab.engine.carried import supports
 from dmmlab.engine.sums import cholesky_solve, normal_equations, total
 from dmmlab.files import DMMError
 from dmmlab.machines import SOURCES, Link, Machine
-from dmmlab.neurons import NUMBER, find_kind
 from dmmlab.objective import Objective
 from dmmlab.tasks import Task
 from dmmlab.training import Adam

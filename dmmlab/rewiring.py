@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 
 from dmmlab.drawing import NEGATIVE, POSITIVE, QUIET
-from dmmlab.interpreter import Tick
 from dmmlab.figures import new_figure
 from dmmlab.files import DMMError
+from dmmlab.interpreter import Tick
 from dmmlab.machines import Link
 from dmmlab.recipes import STYLE
 from dmmlab.vvalues import VValue

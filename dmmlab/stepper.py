@@ -14,8 +14,8 @@ from pathlib import Path
 
 from dmmlab import trees
 from dmmlab.drawing import TEXTURE, Drawing, draw, parts_of
-from dmmlab.interpreter import check_run, trace
 from dmmlab.files import DMMError, whole, write_whole
+from dmmlab.interpreter import check_run, trace
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.vvalues import VValue, branch

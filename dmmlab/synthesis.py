@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from dmmlab.engine.carried import supports
 from dmmlab.exactness import Exactness, examine
 from dmmlab.files import DMMError, read_json, whole, write_json
 from dmmlab.machines import Link, Machine, feedforward
 from dmmlab.neurons import find_kind
 from dmmlab.objective import Objective
-from dmmlab.engine.carried import supports
 from dmmlab.pruning import ORDERS, SOLVED, cut, living, press, rewire, solve
 from dmmlab.reading import canonical, merge, order, rescale, rows_of, signatures, snap
 from dmmlab.tasks import Task

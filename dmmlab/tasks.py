@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from dmmlab.files import DMMError
 from dmmlab.engine import Engine
+from dmmlab.files import DMMError
 from dmmlab.machines import Machine, handcrafted_detector, write_program
 
 

@@ -94,7 +94,18 @@ class Engine:
         values = np.zeros(layout.rows * (ticks + 1), self.dtype)
         if len(program.blocks):
             packed, nothing = pack([program], self.dtype), np.zeros((1, self.links), self.dtype)
-            call(loops.many_values, self.dtype, packed, 0, 1, 0, 1, nothing, values, np.empty((1, 1, ticks, 2), self.dtype))
+            call(
+                loops.many_values,
+                self.dtype,
+                packed,
+                0,
+                1,
+                0,
+                1,
+                nothing,
+                values,
+                np.empty((1, 1, ticks, 2), self.dtype),
+            )
         return values[: layout.frozen_rows * (ticks + 1)].reshape(-1, ticks + 1).copy()
 
     def _pack(self, truncated: bool) -> Packed:

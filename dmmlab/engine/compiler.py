@@ -1,8 +1,8 @@
 """A machine compiled: which instructions run in which order, and where their rows lie.
 
-Neurons that can reach the output are grouped into blocks: all those of a depth whose links run forwards, or one strongly
-connected component. A block's instructions run for all ticks at once, those of a component for a tick at a time. An
-accumulator whose only loop is its own fixed memory is no loop: it is a running sum.
+Neurons that can reach the output are grouped into blocks: all those of a depth whose links run forwards, or one
+strongly connected component. A block's instructions run for all ticks at once, those of a component for a tick at a
+time. An accumulator whose only loop is its own fixed memory is no loop: it is a running sum.
 """
 
 from __future__ import annotations
@@ -163,7 +163,12 @@ class _Writer:
     """Writes the blocks of a machine one after another into its structure."""
 
     def __init__(
-        self, machine: Machine, structure: Structure, place: dict[Link, int], flowing: list[Link], outputs: dict[End, int]
+        self,
+        machine: Machine,
+        structure: Structure,
+        place: dict[Link, int],
+        flowing: list[Link],
+        outputs: dict[End, int],
     ) -> None:
         self.machine, self.structure, self.place, self.outputs = machine, structure, place, outputs
         self.into: dict[End, list[Link]] = {}
@@ -186,14 +191,14 @@ class _Writer:
     def _inputs(self, emitter: Emitter, name: str, closed: set[Link]) -> dict[str, Stream]:
         kind = find_kind(self.machine.neurons[name])
         given = {}
-        for field, carries in fields_of(kind, name, self.place).items():
-            some = [link for link in self.into.get((name, field), ()) if link not in closed]
+        for port, carries in fields_of(kind, name, self.place).items():
+            some = [link for link in self.into.get((name, port), ()) if link not in closed]
             bits = 0
             for link in some:
                 bits |= self.outputs.get(link[2:], 0)
             bits = NUM if name == self.machine.output else bits & NUM if carries == NUMBER else bits
-            given[field] = emitter.allot(bits) if bits else EMPTY
-            cut = not kind.passes_gradient(field)
+            given[port] = emitter.allot(bits) if bits else EMPTY
+            cut = not kind.passes_gradient(port)
             sources = [(link[2:], self.place[link]) for link in some]
-            self.structure.jobs[-1] += [Job(chunk, sources, cut) for chunk in given[field].chunks]
+            self.structure.jobs[-1] += [Job(chunk, sources, cut) for chunk in given[port].chunks]
         return given

@@ -78,7 +78,7 @@ class Emitter:
     # ---- the operations ----
 
     def _both(self, code: int, alone: int, a: Stream, b: Stream) -> Stream:
-        """a ± b; `alone` is what is done to b where a carries nothing."""
+        """A ± b; `alone` is what is done to b where a carries nothing."""
         if not b.classes or not a.classes and alone == COPY:
             return a if a.classes else b
         to = self.allot(sum({*a.classes, *b.classes}))

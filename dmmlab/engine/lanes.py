@@ -106,7 +106,9 @@ def four_inner_products(typing: Any, g: Any, a: Any, b: Any, c: Any, d: Any, cou
             add(i, load(builder, factor, i))
         with builder.if_then(builder.icmp_signed("!=", rest, count.type(0))):
             numbers = ir.VectorType(count.type, LANES)
-            bound = builder.insert_element(ir.Constant(numbers, ir.Undefined), builder.sub(lanes, rest), ir.IntType(32)(0))
+            bound = builder.insert_element(
+                ir.Constant(numbers, ir.Undefined), builder.sub(lanes, rest), ir.IntType(32)(0)
+            )
             bound = builder.shuffle_vector(bound, bound, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None))
             new = builder.icmp_signed(">=", ir.Constant(numbers, list(range(LANES))), bound)
             add(last, builder.select(new, load(builder, factor, last), zero))

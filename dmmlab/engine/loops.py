@@ -1,8 +1,8 @@
 """The compiled loops: a program run forwards and backwards, and along a direction.
 
-`values` and `slopes` (the gradient) hold rows of `stride` numbers; instructions run on `n` ticks from `t` on. In a loop of
-links that is one tick at a time. No sum is left to chance: terms are added in the order of links and rows, or lane by
-lane (see `lanes`).
+`values` and `slopes` (the gradient) hold rows of `stride` numbers; instructions run on `n` ticks from `t` on. In a loop
+of links that is one tick at a time. No sum is left to chance: terms are added in the order of links and rows, or lane
+by lane (see `lanes`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def set_row(values, r, stride, t, n, x):
 
 @compiled
 def combine(rows, first, last, sources, weights, values, out, stride, at, shift, n, begin, end):
-    """For jobs `begin` to `end`: the rows of `out` from `at` on, as combinations of rows of `values` from `shift` on."""
+    """For jobs `begin` to `end`: rows of `out` from `at` on, as combinations of rows of `values` from `shift` on."""
     if n < LANES:
         for j in range(begin, end):
             for i in range(n):
@@ -52,18 +52,22 @@ def combine(rows, first, last, sources, weights, values, out, stride, at, shift,
         if n >= WIDE:
             i = min(i, n - WIDE)
             for j in range(begin, end):
-                combine_wide(values, sources, weights, out, rows[j] * stride + at + i, shift + i, stride, first[j], last[j])
+                combine_wide(
+                    values, sources, weights, out, rows[j] * stride + at + i, shift + i, stride, first[j], last[j]
+                )
             i += WIDE
         else:
             i = min(i, n - LANES)
             for j in range(begin, end):
-                combine_narrow(values, sources, weights, out, rows[j] * stride + at + i, shift + i, stride, first[j], last[j])
+                combine_narrow(
+                    values, sources, weights, out, rows[j] * stride + at + i, shift + i, stride, first[j], last[j]
+                )
             i += LANES
 
 
 @compiled
 def running_sums(values, to, a, rows, stride, t, n):
-    """Each row of `to` goes on with what it held at t − 1; four rows at a time, for each sum waits for the one before."""
+    """Each row of `to` goes on from what it held at t − 1; four rows at a time, for a sum waits for the one before."""
     for r in range(0, rows - 3, 4):
         o0, o1 = row(values, to + r, stride, t - 1, n + 1), row(values, to + r + 1, stride, t - 1, n + 1)
         o2, o3 = row(values, to + r + 2, stride, t - 1, n + 1), row(values, to + r + 3, stride, t - 1, n + 1)
@@ -101,7 +105,7 @@ def formulas(table, constants, steps, speed, values, stride, begin, end, t, n):
             running_sums(values, to, a, rows, stride, t, n)
         elif code == CHARACTER:
             character(steps, speed, values, stride, to, a, rows, t, n)
-        elif code == NORM or code == INNER:
+        elif code in (NORM, INNER):
             set_row(values, to, stride, t, n, 0.0)
         for r in range(rows):
             o = row(values, to + r, stride, t, n)
@@ -110,11 +114,11 @@ def formulas(table, constants, steps, speed, values, stride, begin, end, t, n):
                 o = row(values, to, stride, t, n)
                 for i in range(n):
                     o[i] = max(o[i], abs(v[i]))
-            elif code == INNER or code == INNER_MORE:
+            elif code in (INNER, INNER_MORE):
                 o, w = row(values, to, stride, t, n), row(values, b + r, stride, t, n)
                 for i in range(n):
                     o[i] += v[i] * w[i]
-            elif code == ADD or code == SUBTRACT:
+            elif code in (ADD, SUBTRACT):
                 w = row(values, b + r, stride, t, n)
                 if code == ADD:
                     for i in range(n):
@@ -211,7 +215,7 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
     for c in range(end - 1, begin - 1, -1):
         code, to, a, b, rows = table[c, 0], table[c, 1], table[c, 2], table[c, 3], table[c, 4]
         extra, fresh = table[c, 5], table[c, 6]
-        if code == LINK or code == GATHER or code == FILL or code == CHARACTER:
+        if code in (LINK, GATHER, FILL, CHARACTER):
             continue
         for r in range(rows):
             if fresh & 1:
@@ -223,7 +227,7 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
         elif code == NORM:
             norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room)
         elif code != STEP:
-            one = code == INNER or code == INNER_MORE
+            one = code in (INNER, INNER_MORE)
             for r in range(rows):
                 g, out = row(slopes, to if one else to + r, stride, t, n), row(slopes, a + r, stride, t, n)
                 v = row(values, a + r, stride, t, n)
@@ -246,7 +250,7 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
                 else:
                     for i in range(n):
                         out[i] += g[i]
-                if code == ADD or code == SUBTRACT:
+                if code in (ADD, SUBTRACT):
                     other = row(slopes, b + r, stride, t, n)
                     for i in range(n):
                         other[i] += g[i] if code == ADD else -g[i]
@@ -254,7 +258,7 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
 
 @compiled
 def add_slopes(rows, first, sources, links, values, slopes, stride, n, begin, end, gradient):
-    """Add to `gradient`, for every trained link of the jobs, the inner product of what it carried and what came back."""
+    """Add to `gradient`, for each trained link of the jobs, the inner product of what it carried and what came back."""
     for j in range(begin, end):
         g = row(slopes, rows[j], stride, 1, n)
         last = first[j + 1]
@@ -295,7 +299,19 @@ def run_backward(program, values, slopes, stride, n, weights, truncated, room, g
         for t in range(n if looped else 0, 0, -1):
             adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, t, 1, truncated, room)
             combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, t - 1, t, 1, first, last)
-        add_slopes(p.job_rows, p.slope_first, p.slope_sources, p.slope_links, values, slopes, stride, n, job, last_job, gradient)
+        add_slopes(
+            p.job_rows,
+            p.slope_first,
+            p.slope_sources,
+            p.slope_links,
+            values,
+            slopes,
+            stride,
+            n,
+            job,
+            last_job,
+            gradient,
+        )
 
 
 # ---- whole runs ----
@@ -305,7 +321,7 @@ def run_backward(program, values, slopes, stride, n, weights, truncated, room, g
 def unpack(packed, i):
     """Program i of those that `program.pack` put together."""
     spans, wholes, numbers = packed[0][i], packed[1], packed[2]
-    w = spans[:WHOLE + 1]
+    w = spans[: WHOLE + 1]
     x = spans[WHOLE + 1 :]
     ticks = wholes[w[WHOLE - 1] + 1]
     return Program(
@@ -359,7 +375,7 @@ def run_values(program, weights, values, answers, states):
 
 @compiled
 def run_gradient(program, weights, values, slopes, states, seeds, truncated, gradient):
-    """Add to `gradient` what the gradient of the answers, `seeds` (ticks, 2), means for the weights; after `run_values`.
+    """Add to `gradient` what that of the answers, `seeds` (ticks, 2), means for the weights; after `run_values`.
 
     The last window still is as it was run; those before are run again, from their states.
     """
@@ -413,7 +429,9 @@ def many_gradients(packed, first, last, begin, end, weights, values, slopes, see
 
 
 @compiled
-def many_losses(packed, first, last, begin, end, weights, values, slopes, targets, factor, truncated, losses, gradients):
+def many_losses(
+    packed, first, last, begin, end, weights, values, slopes, targets, factor, truncated, losses, gradients
+):
     """Sums of squared errors (strings, members) against `targets` (strings, ticks, 2), and gradients of `factor` times
     them, (strings, members, links). Without rows for gradients there are only the losses.
     """

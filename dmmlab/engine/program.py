@@ -68,7 +68,11 @@ def pack(programs: Sequence[Program], dtype: type) -> Packed:
             start = sum(map(len, pool))
             spans.append(start + np.cumsum([0, *(each.size for each in arrays)]))
             pool += [each.ravel() for each in arrays]
-    return np.concatenate(spans).reshape(len(programs), -1), np.concatenate(wholes), np.concatenate(numbers).astype(dtype)
+    return (
+        np.concatenate(spans).reshape(len(programs), -1),
+        np.concatenate(wholes),
+        np.concatenate(numbers).astype(dtype),
+    )
 
 
 @dataclass
@@ -191,12 +195,17 @@ class Layout:
             keep, slope = keep & (self.entry_cut == 0), slope & (self.entry_cut == 0)
         order = np.argsort(self.job_sources[keep], kind="stable")
         sources = self.job_sources[keep][order]
-        emitted = [self.rows_of(chunks) if not b.frozen else np.zeros(0, int) for b, chunks in zip(blocks, self.emitted, strict=True)]  # noqa: E501
+        emitted = [
+            self.rows_of(chunks) if not b.frozen else np.zeros(0, int)
+            for b, chunks in zip(blocks, self.emitted, strict=True)
+        ]  # noqa: E501
         back_rows, back_ends = np.concatenate(emitted), np.cumsum([0, *map(len, emitted)])
         for number, block in enumerate(blocks):
-            code[block.code[0], TO : B] = spans[number : number + 2]
-            code[block.code[1] - 1, TO : B] = back_ends[number : number + 2]
-        run = [(*b.code, b.looped, spans[i], spans[i + 1]) for i, b in enumerate(blocks) if b.frozen == (frozen is None)]
+            code[block.code[0], TO:B] = spans[number : number + 2]
+            code[block.code[1] - 1, TO:B] = back_ends[number : number + 2]
+        run = [
+            (*b.code, b.looped, spans[i], spans[i + 1]) for i, b in enumerate(blocks) if b.frozen == (frozen is None)
+        ]
         first, last = (np.searchsorted(sources, back_rows, side) for side in ("left", "right"))
         return Program(
             code, np.array(run, int).reshape(-1, 5), self.job_rows, self.job_first, self.job_sources, self.job_links,
@@ -210,7 +219,7 @@ class Layout:
         )  # fmt: skip
 
     def _ranks(self, places: Mapping[str, int], tie_order: str | None) -> Array:
-        """The places of all rows' keys in that order, from 2 on; 1 for those that are not in it. Empty without order."""
+        """The places of all rows' keys in that order, from 2 on; 1 for those not in it. Empty without order."""
         if tie_order is None:
             return np.zeros(0)
         ranks, letters = np.ones(self.rows), {bit: key for key, bit in self.emitter.letters.items()}

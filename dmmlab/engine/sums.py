@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from autograd.extend import defvjp, primitive
@@ -51,7 +51,7 @@ def total(values: Array) -> float | Array:
 
 @compiled
 def normal_equations(jacobian, residuals, matrix, right):
-    """matrix = J Jᵀ and right = J r, for a Jacobian (links, residuals)."""
+    """Matrix = J Jᵀ and right = J r, for a Jacobian (links, residuals)."""
     n = len(jacobian)
     for i in range(n):
         x = jacobian[i]

@@ -6,8 +6,29 @@ import numpy as np
 
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.loops import (
-    ADD, CHARACTER, CLIP, COPY, FILL, GATHER, INNER, INNER_MORE, LINK, NEGATE, NORM, RELU, STEP, SUBTRACT, SUM,
-    begin_window, combine, pick, row, run_forward, running_sums, set_row, unpack,
+    ADD,
+    CHARACTER,
+    CLIP,
+    COPY,
+    FILL,
+    GATHER,
+    INNER,
+    INNER_MORE,
+    LINK,
+    NEGATE,
+    NORM,
+    RELU,
+    STEP,
+    SUBTRACT,
+    SUM,
+    begin_window,
+    combine,
+    pick,
+    row,
+    run_forward,
+    running_sums,
+    set_row,
+    unpack,
 )  # fmt: skip
 
 
@@ -40,12 +61,12 @@ def formulas_tangent(constants, values, tangents, stride, line, t, n):
     for r in range(rows):
         out, x = row(tangents, to + r, stride, t, n), row(tangents, a + r, stride, t, n)
         v = row(values, a + r, stride, t, n)
-        if code == INNER or code == INNER_MORE:
+        if code in (INNER, INNER_MORE):
             out = row(tangents, to, stride, t, n)
             w, y = row(values, b + r, stride, t, n), row(tangents, b + r, stride, t, n)
             for i in range(n):
                 out[i] += x[i] * w[i] + v[i] * y[i]
-        elif code == ADD or code == SUBTRACT:
+        elif code in (ADD, SUBTRACT):
             y = row(tangents, b + r, stride, t, n)
             for i in range(n):
                 out[i] = x[i] + y[i] if code == ADD else x[i] - y[i]
@@ -66,7 +87,7 @@ def formulas_tangent(constants, values, tangents, stride, line, t, n):
 
 @compiled
 def jobs_tangent(rows, first, sources, values, tangents, live, stride, weights, changes, t, n, begin, end):
-    """What arrives at the jobs' rows changes with what was emitted and with the weights; rows that do not stay as are."""
+    """What arrives at rows changes with what was emitted and with the weights; rows that do not change are left out."""
     for j in range(begin, end):
         moved = False
         for k in range(first[j], first[j + 1]):
@@ -86,11 +107,11 @@ def jobs_tangent(rows, first, sources, values, tangents, live, stride, weights, 
 def reached(line, live):
     """Whether an operand of an instruction changes; then its results are marked."""
     code, to, a, b, rows = line[0], line[1], line[2], line[3], line[4]
-    if code == LINK or code == GATHER or code == FILL or code == CHARACTER or code == STEP:
+    if code in (LINK, GATHER, FILL, CHARACTER, STEP):
         return False
     found = live[a : a + rows].any() or (b >= 0 and live[b : b + rows].any())
     if found:
-        live[to : to + (1 if code == INNER or code == INNER_MORE or code == NORM else rows)] = True
+        live[to : to + (1 if code in (INNER, INNER_MORE, NORM) else rows)] = True
     return found
 
 
@@ -108,7 +129,21 @@ def run_tangent(program, values, tangents, live, weights, moves):
                 live[p.code[c, 1] : p.code[c, 1] + p.code[c, 4]] = True
         for t in range(1, n + 1 if looped else 2):
             m = 1 if looped else n
-            jobs_tangent(p.job_rows, p.job_first, p.job_sources, values, tangents, live, n + 1, weights, moves, t, m, job, last_job)
+            jobs_tangent(
+                p.job_rows,
+                p.job_first,
+                p.job_sources,
+                values,
+                tangents,
+                live,
+                n + 1,
+                weights,
+                moves,
+                t,
+                m,
+                job,
+                last_job,
+            )
             for c in range(begin, end):
                 if reached(p.code[c], live):
                     formulas_tangent(p.constants, values, tangents, n + 1, p.code[c], t, m)
