@@ -77,11 +77,11 @@ def sweep(
 ) -> list[dict]:
     """Run a notebook once for every combination of the varied values, the last name fastest.
 
-    parameters: other values, the same for all runs. workers: processes of this computer, as many as it has cores unless
-    given. scheduler: the address of a Dask scheduler instead, whose workers see this folder under the same path.
-    Finished runs are kept; with retry, those that failed are repeated. dry_run: only show what there is to do. table:
-    a path that ends in .csv or .parquet, else data/sweeps/NN/table.csv. Returns its rows: parameters, status ("done"
-    or "failed"), cell, error and message of failures, and what the run saved by `save_results`.
+    parameters: other values, the same for all runs. workers: processes of this computer, one for each core that it may
+    use unless given. scheduler: the address of a Dask scheduler instead, whose workers see this folder under the same
+    path. Finished runs are kept; with retry, those that failed are repeated. dry_run: only show what there is to do.
+    table: a path that ends in .csv or .parquet, else data/sweeps/NN/table.csv. Returns its rows: parameters, status
+    ("done" or "failed"), cell, error and message of failures, and what the run saved by `save_results`.
     Raises DMMError before anything is written, and where a file cannot be written, or notebook or package change
     meanwhile. Ctrl-C stops the runs, writes the table of those that are finished, and goes on as KeyboardInterrupt.
     """
@@ -89,7 +89,7 @@ def sweep(
     table = Path(table or runs[0].folder.parent / "table.csv")
     if table.suffix != ".csv" and (table.suffix != ".parquet" or find_spec("pyarrow") is None):
         raise DMMError(f"{table}: a table is a .csv file, or with pyarrow installed a .parquet file; name one")
-    workers = whole("workers", os.cpu_count() or 1 if workers is None else workers)
+    workers = whole("workers", _count_cores() if workers is None else workers)
     if dry_run:
         print(*(f"{run}: {run.status}" for run in runs), _count(runs), sep="\n")
         return [_row(run) for run in runs]
@@ -100,6 +100,9 @@ def sweep(
     try:
         _run_all(runs, workers, scheduler)
     finally:
+        for run in [run for run in runs if run.entry is None and (run.folder / "run.json").exists()]:
+            run.entry = read_json(run.folder / "run.json")  # it was finished, but nobody had looked before the end
+            run.status = run.entry["status"]
         rows = [_row(run) for run in runs if run.entry]
         if rows:
             _write_table(table, rows)
@@ -214,14 +217,21 @@ def _end_with_sweep() -> None:
     os._exit(STOPPED)
 
 
+def _count_cores() -> int:
+    """The cores that this process may use: on a shared computer fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
     console = Console(stderr=True)
+    # rich takes a log for a terminal where FORCE_COLOR is set, as on many build servers.
+    live = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
     with ExitStack() as stack:
         if scheduler is None:
             pool = stack.enter_context(ThreadPoolExecutor(workers))
         else:
             pool = stack.enter_context(connect(scheduler)).get_executor(pure=False)
-        if console.is_terminal:
+        if live:
             stack.enter_context(Live(get_renderable=lambda: _picture(runs, console.height), console=console))
         futures = {}
         try:
@@ -235,7 +245,7 @@ def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
                 # Dask gives up what several lost workers had in hand: it is listed, but not kept.
                 run.entry = _fail(type(error).__name__, str(error)) if error else future.result()
                 run.status = run.entry["status"]
-                if not console.is_terminal:
+                if not live:
                     print(f"{run}: {run.status}, {run.entry['seconds']} s", file=sys.stderr)
         finally:
             for future in futures:

@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -25,7 +27,7 @@ PARAMETERS = (
     "seed: int = 0\nrate: float = 0.1\nname: str = 'a'\nsizes: list[int] = [1]\nstatus: str = ''\npause: float = 0"
 )
 
-# Stands for the process of a run: it needs no kernel, and does what the seed says.
+# Stands for the process of a run: it needs no kernel, does what the seed says, and speaks ASCII only.
 STUB = """
 import json, os, pathlib, signal, sys, threading, time
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(130)), daemon=True).start()
@@ -35,6 +37,8 @@ folder, seed, root = pathlib.Path(folder), values.get("seed", 0), pathlib.Path(n
 (folder / "parameters.json").write_text("{}")
 with (root / "log").open("a") as log:
     log.write(f"{seed} {os.getpid()}\\n")
+while (root / f"hold {seed}").exists():
+    time.sleep(0.01)
 time.sleep(values.get("pause", 0))
 if seed == 666:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -63,9 +67,6 @@ def project(tmp_path, monkeypatch):
     root = tmp_path / "pro{ject}"
     (root / "notebooks").mkdir(parents=True)
     (root / "pyproject.toml").touch()
-    for name in ("DATA", "CONFIG", "RUNTIME"):
-        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / "jupyter"))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.chdir(root)
     write_notebook(root, "print(seed)")
     return root
@@ -75,20 +76,26 @@ def project(tmp_path, monkeypatch):
 def stub(project, monkeypatch):
     """Runs take milliseconds; gives a function that tells the seeds that were run since it was asked last."""
     path = project / "stub.py"
-    path.write_text(STUB)
+    path.write_text(STUB, encoding="utf-8")
     monkeypatch.setattr(sweeps, "COMMAND", [sys.executable, "-S", "-E", str(path)])
 
     def seeds():
-        log = project / "log"
-        found = sorted(int(line.split()[0]) for line in log.read_text().splitlines()) if log.exists() else []
-        log.unlink(missing_ok=True)
+        found = sorted(seed for seed, _ in started(project))
+        (project / "log").unlink(missing_ok=True)
         return found
 
     return seeds
 
 
+def started(project):
+    """The runs that have begun, in their order: (seed, process)."""
+    log = project / "log"
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    return [tuple(map(int, line.split())) for line in lines if line.endswith("\n")]
+
+
 def table_of(root):
-    return (root / "data" / "sweeps" / "09" / "table.csv").read_text()
+    return (root / "data" / "sweeps" / "09" / "table.csv").read_text(encoding="utf-8")
 
 
 def statuses(rows):
@@ -208,7 +215,7 @@ def test_failures_are_listed_kept_and_repeated_on_request(project, stub, capsys)
 def test_another_notebook_or_package_is_another_run_but_other_outputs_are_not(project, stub, monkeypatch, tmp_path):
     package = tmp_path / "package"
     package.mkdir()
-    (package / "sweeps.py").write_text("1")
+    (package / "sweeps.py").write_text("1", encoding="utf-8")
     monkeypatch.setattr(sweeps, "__file__", str(package / "sweeps.py"))
 
     def waiting():
@@ -227,7 +234,7 @@ def test_another_notebook_or_package_is_another_run_but_other_outputs_are_not(pr
     nbformat.write(notebook, path)
     assert waiting()
     sweep(9, {"seed": [1]})
-    (package / "sweeps.py").write_text("2")
+    (package / "sweeps.py").write_text("2", encoding="utf-8")
     assert waiting()
     monkeypatch.setattr(sweeps, "version", lambda name: "9.9")
     sweep(9, {"seed": [1]})
@@ -239,10 +246,22 @@ def test_another_notebook_or_package_is_another_run_but_other_outputs_are_not(pr
 # ---- who dies ----
 
 
-def kill_the_fifth(log):
-    while not (log.exists() and log.read_text().count("\n") >= 5):
+@contextmanager
+def meanwhile(act, *arguments):
+    """The act goes on in a thread, which has ended after the block."""
+    thread = threading.Thread(target=act, args=arguments, daemon=True)
+    thread.start()
+    yield
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def kill_one(project, seed):
+    """Kill the first run of this seed, which is held until then, so that it is alive however busy the computer is."""
+    while not (processes := [process for each, process in started(project) if each == seed]):
         time.sleep(0.005)
-    os.kill(int(log.read_text().splitlines()[4].split()[1]), signal.SIGKILL)
+    os.kill(processes[0], signal.SIGKILL)
+    (project / f"hold {seed}").unlink()
 
 
 def test_twenty_runs_of_two_workers_of_which_one_is_killed_equal_a_serial_sweep(project, stub):
@@ -251,10 +270,9 @@ def test_twenty_runs_of_two_workers_of_which_one_is_killed_equal_a_serial_sweep(
     serial = table_of(project)
     shutil.rmtree(project / "data")
     assert len(stub()) == 20
-    killer = threading.Thread(target=kill_the_fifth, args=(project / "log",))
-    killer.start()
-    rows = sweep(9, grid, {"pause": 0.1}, workers=2)
-    killer.join()
+    (project / "hold 2").touch()
+    with meanwhile(kill_one, project, 2):
+        rows = sweep(9, grid, {"pause": 0.1}, workers=2)
     assert len(stub()) == 21
     assert statuses(rows) == ["done"] * 20
     assert table_of(project) == serial
@@ -269,15 +287,28 @@ def test_a_run_that_kills_its_process_every_time_fails_alone(project, stub):
     assert stub() == []
 
 
-def test_ctrl_c_stops_all_keeps_what_is_finished_and_goes_on(project, stub, capsys):
-    grid = {"pause": [0, 0.01, 60], "seed": [1, 2]}
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a terminal: shells let what runs in the background ignore it, tests too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c(project, finished, begun):
+    """As soon as so many runs are finished and so many have begun."""
+    while len([*project.glob("data/sweeps/*/*/run.json")]) < finished or len(started(project)) < begun:
+        time.sleep(0.005)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_stops_all_keeps_what_is_finished_and_goes_on(project, stub, capsys, interruptible):
+    grid = {"pause": [0, 0.01, 600], "seed": [1, 2]}
     others = psutil.Process().children()  # of tests before
-    stop = threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT))
-    stop.start()
     start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    with meanwhile(press_ctrl_c, project, 4, 6), pytest.raises(KeyboardInterrupt):
         sweep(9, grid, workers=2)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 300
     assert not sweeps.ALIVE
     assert not {*psutil.Process().children()} - {*others}
     assert "6 runs: 4 done, 2 waiting" in capsys.readouterr().out
@@ -288,10 +319,31 @@ def test_ctrl_c_stops_all_keeps_what_is_finished_and_goes_on(project, stub, caps
 
 
 def test_a_full_disk_stops_the_sweep_and_what_is_finished_stays(project, stub):
+    (project / "hold 2").touch()  # it runs until the sweep ends
     with refused("cannot write (No space left on device)"):
-        sweep(9, {"seed": [1, 507, 2, 3], "pause": [0.2]}, workers=1)
+        sweep(9, {"seed": [1, 507, 2, 3]}, workers=1)
     assert 3 not in stub()
     assert len(table_of(project).splitlines()) == 2
+
+
+def test_what_is_finished_is_in_the_table_though_ctrl_c_came_before_anybody_looked(project, stub, monkeypatch, capsys):
+    def finish_one(runs, workers, scheduler):
+        write_json(runs[1].folder / "run.json", {"status": "done", "seconds": 1.0})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "_run_all", finish_one)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(9, {"seed": [1, 2, 3]})
+    assert "3 runs: 1 done, 2 waiting" in capsys.readouterr().out
+    assert table_of(project).splitlines()[1:] == ["2,done,,,"]
+
+
+def test_there_is_a_worker_for_each_core_that_may_be_used(project, stub, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7}, raising=False)
+    monkeypatch.setattr(sweeps, "ThreadPoolExecutor", lambda count: asked.append(count) or ThreadPoolExecutor(count))
+    sweep(9, {"seed": [1]})
+    assert asked == [3]
 
 
 def test_a_run_that_another_sweep_finished_meanwhile_is_taken_over(project, stub):
@@ -314,7 +366,7 @@ def test_results_become_columns(project, stub):
         "curve": [1, 2.5],
         "deep": {"a": {"b": 1}, "rows": [{"links": 8}, {"links": 9, "loss": 0.5}]},
     }
-    (project / "result").write_text(json.dumps(content))
+    (project / "result").write_text(json.dumps(content), encoding="utf-8")
     (row,) = sweep(9, {"seed": [1]}, {"status": "asked"})
     assert list(row.items()) == [
         *(("seed", 1), ("status", "asked"), ("run.status", "done")),
@@ -323,21 +375,21 @@ def test_results_become_columns(project, stub):
         *(("curve", "[1, 2.5]"), ("deep.a.b", 1), ("deep.rows.0.links", 8)),
         *(("deep.rows.1.links", 9), ("deep.rows.1.loss", 0.5)),
     ]
-    with (project / "data" / "sweeps" / "09" / "table.csv").open(newline="") as file:
+    with (project / "data" / "sweeps" / "09" / "table.csv").open(newline="", encoding="utf-8") as file:
         (read,) = csv.DictReader(file)
     assert read["text"] == row["text"]
     assert (read["exact"], read["none"], read["deep.rows.1.loss"]) == ("True", "", "0.5")
 
 
 def test_a_result_that_is_a_list_has_the_name_of_its_file(project, stub):
-    (project / "result").write_text("[1, 2]")
+    (project / "result").write_text("[1, 2]", encoding="utf-8")
     (row,) = sweep(9, {"seed": [1]})
     assert row["09-fit"] == "[1, 2]"
 
 
 def test_the_table_is_written_where_it_is_asked_for(project, stub):
     sweep(9, {"seed": [1, 13]}, table="new/all.csv")
-    assert Path("new/all.csv").read_text().startswith("seed,status")
+    assert Path("new/all.csv").read_text(encoding="utf-8").startswith("seed,status")
     assert not (project / "data" / "sweeps" / "09" / "table.csv").exists()
 
 
@@ -368,7 +420,7 @@ def test_the_live_table_shows_every_run_that_fits_and_what_runs(project):
 
     runs = [run(1, "done", 2.4), run(2, "failed", 3.0), run(3, "waiting"), run(4, "waiting"), run(5, "kept", 9.0)]
     write_json(project / "4" / "parameters.json", {})
-    console = Console(width=60, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    console = Console(width=60, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     console.print(sweeps._picture(runs, 20))
     lines = [line.replace("│", " ").split() for line in console.export_text().splitlines() if "[red]x" in line]
     console.file.close()
@@ -378,7 +430,9 @@ def test_the_live_table_shows_every_run_that_fits_and_what_runs(project):
     assert sweeps._picture(runs, 9).row_count == 2
 
 
-def test_a_log_gets_a_line_for_every_run(project, stub, capsys):
+@pytest.mark.parametrize("variable", [("FORCE_COLOR", "1"), ("TTY_COMPATIBLE", "1"), ("TERM", "dumb")])
+def test_a_log_gets_a_line_for_every_run(project, stub, capsys, monkeypatch, variable):
+    monkeypatch.setenv(*variable)
     sweep(9, {"seed": [13]})
     assert capsys.readouterr().err.startswith("seed=13: failed, 0.")
 
@@ -461,16 +515,16 @@ def test_a_dask_cluster_by_its_address_survives_a_killed_worker(project):
                 time.sleep(0.05)
             os.kill(victims[0], signal.SIGKILL)
 
-        killer = threading.Thread(target=kill)
-        killer.start()
-        rows = sweep(9, {"seed": [0, 1, 2]}, scheduler=cluster.scheduler_address)
-        killer.join()
+        with meanwhile(kill):
+            rows = sweep(9, {"seed": [0, 1, 2]}, scheduler=cluster.scheduler_address)
     assert statuses(rows) == ["failed", "done", "done"]
     assert (rows[0]["error"], rows[0]["cell"]) == ("ZeroDivisionError", 4)
     assert len(list(project.glob("data/sweeps/09/*/run.json"))) == 3
 
 
 def test_machines_among_the_results_are_no_columns(project, stub):
-    (project / "result").write_text(json.dumps({"format": "dmmlab machine 1", "neurons": {"input": "input"}}))
+    (project / "result").write_text(
+        json.dumps({"format": "dmmlab machine 1", "neurons": {"input": "input"}}), encoding="utf-8"
+    )
     (row,) = sweep(9, {"seed": [1]})
     assert list(row) == ["seed", *sweeps.OUTCOME]
