@@ -1,7 +1,11 @@
-"""What the tests share: a fixed seed, reproducible Hypothesis, random trees, and what a refusal looks like."""
+"""What the tests share: no settings but their own, a fixed seed, random trees, and what a refusal looks like."""
 
+import os
+import site
 from contextlib import contextmanager
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from autograd import make_jvp
@@ -15,6 +19,37 @@ settings.register_profile(
     "reproducible", deadline=None, derandomize=True, database=None, phases=PHASES, max_examples=50
 )
 settings.load_profile("reproducible")
+
+# Variables that change what programs do or print: those of the package, of Jupyter, matplotlib and Python, of colours.
+SETTINGS = (
+    "DMMLAB_",
+    "JUPYTER",
+    "IPYTHON",
+    "MPL",
+    "MATPLOTLIBRC",
+    "DASK_",
+    "XDG_CONFIG_",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_",
+)
+SETTINGS += ("PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONVERBOSE", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONIOENCODING")
+SETTINGS += ("FORCE_COLOR", "NO_COLOR", "CLICOLOR", "TTY_", "SOURCE_DATE_EPOCH")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_their_own(tmp_path_factory):
+    """Tests, and all that they start, see a home that is empty and can be written, whatever this computer has."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+            patch.delenv(name)
+        patch.setenv("PYTHONUSERBASE", site.getuserbase())  # packages may be installed in the home
+        patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # or every process would look for fonts
+        patch.setenv("HOME", str(home))
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+            patch.setenv(name, str(home / name.lower()))
+        patch.chdir(Path(__file__).parents[1])
+        yield
 
 
 @pytest.fixture(autouse=True)
