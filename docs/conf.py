@@ -68,8 +68,8 @@ def collect(source: Path) -> None:
         shutil.copyfile(path, target)
     if (gallery := source / "figures/index.md").exists():  # `dmmlab figures` has drawn them all
         gallery.replace(source / "figures/README.md")
-    with (source / "api.md").open("a") as page:
-        page.write(reference((ROOT / "README.md").read_text()))
+    with (source / "api.md").open("a", encoding="utf-8") as page:
+        page.write(reference((ROOT / "README.md").read_text(encoding="utf-8")))
     start = dmm.initialize(dmm.feedforward(), scale=0.01, seed=123)
     story = {"1486": start, "19": dmm.load_machine("published-19"), "8": dmm.load_machine("synthesized-four-strings")}
     for name, machine in story.items():
@@ -80,7 +80,7 @@ def collect(source: Path) -> None:
 
 def reference(readme: str) -> str:
     """The public names under the rooms of README's table of modules, or a room of their own where it lacks theirs."""
-    tree = ast.parse(Path(dmm.__file__).read_text())
+    tree = ast.parse(Path(dmm.__file__).read_text(encoding="utf-8"))
     lines = (line for line in tree.body if isinstance(line, ast.ImportFrom))
     homes = {name.name: line.module.split(".")[1] for line in lines for name in line.names}
     rooms = {tuple(re.findall(r"`(\w+)`", modules)): text for modules, text in ROW.findall(readme)}

@@ -265,7 +265,7 @@ def test_a_disk_that_is_full_at_the_last_moment_leaves_the_old_file_alone(tmp_pa
     monkeypatch.setattr(files.os, "fsync", full)
     with refused("No space left on device", "free the disk", start=path):
         write_whole(path, "new")
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -328,7 +328,7 @@ def test_temporary_files_of_killed_writers_are_cleared_away_when_they_are_old(tm
         tmp_path / f".{name}" for name in ("file[1].json.abcd1234", "file[1].json.efgh5678", "file1.json.abcd1234")
     )
     for left in (old, new, other):
-        left.write_text("half")
+        left.write_text("half", encoding="utf-8")
     for left in (old, other):
         os.utime(left, (0, time.time() - files.ABANDONED - 60))
     write_json(path, 1)

@@ -24,7 +24,7 @@ def documented_constants():
     """Constant → the string below its assignment, for all modules."""
     found = {}
     for path in sorted((ROOT / "dmmlab").glob("*.py")):
-        body = ast.parse(path.read_text()).body
+        body = ast.parse(path.read_text(encoding="utf-8")).body
         for line, below in zip(body, body[1:], strict=False):
             targets = getattr(line, "targets", [getattr(line, "target", None)])
             text = getattr(below, "value", None) if isinstance(below, ast.Expr) else None

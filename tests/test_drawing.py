@@ -250,7 +250,7 @@ def test_other_suffixes_are_refused(tmp_path, name):
 
 def fake_dot(folder, script):
     program = folder / "dot"
-    program.write_text(f"#!{sys.executable}\nimport sys\n{script}")
+    program.write_text(f"#!{sys.executable}\nimport sys\n{script}", encoding="utf-8")
     program.chmod(0o755)
 
 

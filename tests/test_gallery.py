@@ -61,7 +61,7 @@ def test_the_command_line_draws_what_is_asked_for_and_writes_the_index(output, c
         ["index.md", "5-inches/02-answers.svg", "5-inches/02-detector.svg", "5-inches/02-detector.tex"]
         + ["one-column/02-answers.svg", "one-column/02-detector.svg", "one-column/02-detector.tex"]
     )
-    index = (output / "index.md").read_text()
+    index = (output / "index.md").read_text(encoding="utf-8")
     assert all(f"## {kept['name']}" in index and kept["caption"] in index for kept in KEPT)
     assert "`dmmlab figures 06-strip --format pdf --width 3.5`" in index
     assert "![" in index and "(one-column/02-answers.svg)" in index
@@ -72,7 +72,7 @@ def test_the_command_line_draws_what_is_asked_for_and_writes_the_index(output, c
 
 def test_a_drawing_is_never_wider_than_asked(output):
     (path,) = draw_figures(["06-circuit"], ["svg"], [2.0])
-    assert float(path.read_text().split('width="')[1].split("pt")[0]) <= 144
+    assert float(path.read_text(encoding="utf-8").split('width="')[1].split("pt")[0]) <= 144
 
 
 def test_what_cannot_be_drawn_is_refused_before_anything_is_written(output, tmp_path):

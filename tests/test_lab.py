@@ -33,10 +33,10 @@ def lab(tmp_path_factory):
     for name, settings in SETTINGS.items():
         path = home / f"settings/@jupyterlab/{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings))
+        path.write_text(json.dumps(settings), encoding="utf-8")
     project = home / "project"
     (project / "notebooks").mkdir(parents=True)
-    (project / "pyproject.toml").write_text("")
+    (project / "pyproject.toml").write_text("", encoding="utf-8")
     shutil.copy(NOTEBOOK, project / "notebooks")
     shutil.copytree(ROOT / "data/machines", project / "data/machines")
     places = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
@@ -48,7 +48,7 @@ def lab(tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.token="]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={project}"]
-    with (home / "log").open("w") as log:
+    with (home / "log").open("w", encoding="utf-8") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=project)
         try:
             wait_for(f"{address}/api", server, home / "log")
@@ -64,12 +64,12 @@ def lab(tmp_path_factory):
 
 def wait_for(url, server, log):
     for _ in range(150):
-        assert server.poll() is None, log.read_text()
+        assert server.poll() is None, log.read_text(encoding="utf-8")
         try:
             return urllib.request.urlopen(url, timeout=5).close()
         except OSError:
             time.sleep(0.2)
-    raise AssertionError(log.read_text())
+    raise AssertionError(log.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def page(lab):
 
 def committed():
     """The code cells of the notebook as it is in the project."""
-    return [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
+    return [cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
 
 
 def printed(cell):

@@ -55,10 +55,10 @@ ROOMS = [
 
 
 def test_conda_and_pip_users_get_the_same_versions():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [Requirement(line) for line in (*project["dependencies"], *extras["test"], *extras["lint"])]
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     lines = [line for line in environment["dependencies"] if isinstance(line, str)]
     given = {line.split()[0]: "".join(line.split()[1:]) for line in lines}
     assert environment["channels"] == ["conda-forge", "nodefaults"]
@@ -72,7 +72,9 @@ def test_conda_and_pip_users_get_the_same_versions():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_no_pickle_no_eval(path):
-    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(ast.parse(path.read_text()))}
+    names = {
+        getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    }
     assert not names & {"eval", "exec", "pickle", "marshal", "shelve"}
 
 
@@ -80,8 +82,8 @@ def test_no_pickle_no_eval(path):
 def test_no_module_imports_a_later_room(path):
     if path.stem == "__init__":
         return
-    imported = set(re.findall(r"^from dmmlab\.(\w+) import", path.read_text(), re.MULTILINE))
-    imported |= set(re.findall(r"^from dmmlab import (\w+)", path.read_text(), re.MULTILINE))
+    imported = set(re.findall(r"^from dmmlab\.(\w+) import", path.read_text(encoding="utf-8"), re.MULTILINE))
+    imported |= set(re.findall(r"^from dmmlab import (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
     later = [name for name in imported if ROOMS.index(name) >= ROOMS.index(path.stem)]
     assert not later
 

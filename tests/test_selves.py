@@ -297,8 +297,8 @@ def test_loading_a_machine_that_rewrites_itself_runs_nothing(tmp_path):
     machine = automaton([{"a": 1}, {"b": 0}]).machine
     machine.save(tmp_path / "machine.json")
     assert Machine.load(tmp_path / "machine.json") == machine
-    text = (tmp_path / "machine.json").read_text().replace('"gate"', '"os.system"', 1)
-    (tmp_path / "machine.json").write_text(text)
+    text = (tmp_path / "machine.json").read_text(encoding="utf-8").replace('"gate"', '"os.system"', 1)
+    (tmp_path / "machine.json").write_text(text, encoding="utf-8")
     with refused("os.system", "not known", start=tmp_path / "machine.json"):
         Machine.load(tmp_path / "machine.json")
 

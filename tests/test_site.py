@@ -86,10 +86,10 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path):
     shutil.copytree(ROOT / "data/machines", project / "data/machines")
     folder.mkdir()
     (project / "notebooks").mkdir()
-    (project / "pyproject.toml").write_text("")
+    (project / "pyproject.toml").write_text("", encoding="utf-8")
     headings = ("# dmmlab", "![]()", "## A machine of your own string", "`stepper.html` opens", "## Notebooks")
     words = "\n\n".join([*headings, "See [this](notebooks/99-gone.ipynb).", "Rerun them"])
-    (project / "README.md").write_text(words)
+    (project / "README.md").write_text(words, encoding="utf-8")
     done = build(project, folder)
     assert done.returncode != 0
     assert "99-gone.ipynb" in done.stderr
@@ -101,24 +101,26 @@ def test_nothing_on_a_page_is_loaded_from_elsewhere(pages):
 
 
 def test_every_notebook_is_a_page_in_the_contents_and_can_be_taken_along(site, pages):
-    start, api = pages[site / "index.html"], (site / "api.html").read_text()
+    start, api = pages[site / "index.html"], (site / "api.html").read_text(encoding="utf-8")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         assert f"notebooks/{path.stem}.html" in start.links
-        assert json.loads((site / "_sources/notebooks" / path.name).read_text())["cells"]
+        assert json.loads((site / "_sources/notebooks" / path.name).read_text(encoding="utf-8"))["cells"]
     assert not [name for name in dmm.__all__ if f'id="dmmlab.{name}"' not in api]
 
 
 def test_every_picture_has_a_text(site):
     for path in (ROOT / "notebooks").glob("*.ipynb"):
-        outputs = [out for cell in json.loads(path.read_text())["cells"] for out in cell.get("outputs", [])]
+        outputs = [
+            out for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] for out in cell.get("outputs", [])
+        ]
         drawn = sum("image/png" in out.get("data", {}) for out in outputs)
-        page = (site / f"notebooks/{path.stem}.html").read_text()
+        page = (site / f"notebooks/{path.stem}.html").read_text(encoding="utf-8")
         assert page.count('alt="Picture: ') == drawn
         assert '<img alt=""' not in page
 
 
 def test_formulas_are_drawn_whole(site):
-    page = (site / "notebooks/09-synthesis.html").read_text()
+    page = (site / "notebooks/09-synthesis.html").read_text(encoding="utf-8")
     assert "<mtable" in page  # both lines of dmm.formula
     assert "\\mathrm" not in page.split("Reading the result")[-1].split("Many seeds")[0]
 

@@ -60,8 +60,8 @@ def test_names_cannot_become_commands():
 def test_it_compiles(name, tmp_path):
     machines = {"hostile": lambda: circuit(*HOSTILE), "texture": lambda: dmm.initialize(dmm.feedforward(2, 2))}
     drawing = dmm.draw(machines.get(name, lambda: dmm.load_machine(name))(), title="100% $")
-    (tmp_path / "circuit.tex").write_text(tikz(drawing, 3.5))
-    (tmp_path / "paper.tex").write_text(PAPER % "circuit")
+    (tmp_path / "circuit.tex").write_text(tikz(drawing, 3.5), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(PAPER % "circuit", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1500:]

@@ -264,7 +264,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert 7 <= len(json.loads(path.read_text())["history"]) < 400
+    assert 7 <= len(json.loads(path.read_text(encoding="utf-8"))["history"]) < 400
     resumed = train(small_objective(), steps=400, checkpoint=path, checkpoint_every=7, progress=False)
     whole = train(small_objective(), steps=400, checkpoint=undisturbed, checkpoint_every=7, progress=False)
     assert path.read_bytes() == undisturbed.read_bytes()
@@ -278,16 +278,16 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(tmp_path):
     with pytest.raises(DMMError, match="step 2: the loss is") as caught, onp.errstate(all="ignore"):
         train(objective, steps=9, learning_rate=1e200, checkpoint=path, progress=False)
     assert caught.value.training.machine.weights == objective.machine.weights
-    assert json.loads(path.read_text())["weights"] == objective.weights.tolist()
+    assert json.loads(path.read_text(encoding="utf-8"))["weights"] == objective.weights.tolist()
 
 
 def test_a_resumed_run_that_fails_at_once_keeps_its_checkpoint(tmp_path):
     path, objective = tmp_path / "run.json", small_objective()
     train(objective, steps=1, learning_rate=1e200, checkpoint=path, progress=False)
-    before = json.loads(path.read_text())
+    before = json.loads(path.read_text(encoding="utf-8"))
     with pytest.raises(DMMError, match="step 2"), onp.errstate(all="ignore"):
         train(objective, steps=9, learning_rate=1e200, checkpoint=path, progress=False)
-    after = json.loads(path.read_text())
+    after = json.loads(path.read_text(encoding="utf-8"))
     assert after == before and after["optimizer"]["steps"] == len(after["history"]) == 1
 
 
@@ -322,16 +322,16 @@ def test_a_checkpoint_of_another_length_of_optimizer_is_of_another_training(tmp_
 
 
 def change(path, **entries):
-    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | entries))
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda path: path.write_text("{"),
-        lambda path: path.write_text("[]"),
+        lambda path: path.write_text("{", encoding="utf-8"),
+        lambda path: path.write_text("[]", encoding="utf-8"),
         lambda path: path.write_bytes(b"\xff\xfe"),
-        lambda path: path.write_text("{}"),
+        lambda path: path.write_text("{}", encoding="utf-8"),
         lambda path: change(path, optimizer={}),
         lambda path: change(path, optimizer={"mean": 1, "colour": 2}),
         lambda path: change(path, weights="none"),
