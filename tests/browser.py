@@ -43,7 +43,8 @@ needs_browser = pytest.mark.skipif(
 def launch():
     """A headless browser, closed at the end."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), headless=True, args=list(ARGUMENTS))
+        options = {"executable_path": chromium_path(), "headless": True, "args": list(ARGUMENTS), "timeout": 120_000}
+        browser = playwright.chromium.launch(**options)
         try:
             yield browser
         finally:
@@ -61,7 +62,7 @@ def open_page(browser=None, **options):
         context = browser.new_context(**options)
         try:
             page = context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(60_000)  # a busy computer is no error
             page.requests, page.problems = [], []
             page.on("request", lambda request: page.requests.append(request.url))
             page.on("requestfailed", lambda request: page.problems.append(f"failed: {request.url}"))

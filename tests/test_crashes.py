@@ -176,13 +176,6 @@ def without(tree, names):
     return [without(part, names) for part in tree] if isinstance(tree, list) else tree
 
 
-@pytest.fixture
-def quiet_jupyter(tmp_path, monkeypatch):
-    for name in ("DATA", "CONFIG", "RUNTIME"):
-        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / "jupyter"))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-
-
 EXPECTED = {
     train: {"checkpoint.json", "machine.json", "losses.json"},
     synthesize: {"checkpoint.json", "machine.json", "result.json"},
@@ -200,7 +193,7 @@ EXPECTED = {
 @pytest.mark.parametrize(
     ("job", "kills", "in_a_row"), [(train, 18, 2), (synthesize, 12, 3), (batch, 8, 4), (sweeping, 12, 6)]
 )
-def test_what_was_killed_ends_with_the_same_bytes_when_it_is_run_again(job, kills, in_a_row, tmp_path, quiet_jupyter):
+def test_what_was_killed_ends_with_the_same_bytes_when_it_is_run_again(job, kills, in_a_row, tmp_path):
     finish(train, tmp_path / "warm")  # the first process waits for all imports
     duration = finish(job, tmp_path / "undisturbed")
     expected = contents(tmp_path / "undisturbed")
@@ -221,12 +214,14 @@ def test_what_was_killed_ends_with_the_same_bytes_when_it_is_run_again(job, kill
     assert hits == kills
 
 
-def test_the_run_of_a_killed_sweep_ends_too(tmp_path, quiet_jupyter):
+def test_the_run_of_a_killed_sweep_ends_too(tmp_path):
+    make_project(tmp_path / "sweep", "import time\ntime.sleep(600)")
     process = start(sweeping, tmp_path / "sweep")
     while len(processes := psutil.Process(process.pid).children(recursive=True)) < 4:  # two runs, two kernels
+        assert process.is_alive()
         time.sleep(0.05)
     kill(process, whole=False)
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=120)[1] == []
 
 
 # ---- full disks ----
@@ -249,7 +244,7 @@ def is_told_in_one_line(capsys, path):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, quiet_jupyter):
+def project(tmp_path, monkeypatch):
     root = tmp_path / "project"
     make_project(root, "print('x' * 5000)")
     monkeypatch.chdir(root)

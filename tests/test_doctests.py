@@ -56,7 +56,6 @@ def empty_project(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "data" / "machines").symlink_to(ROOT / "data" / "machines")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DMMLAB_OUTPUT", raising=False)
     with mock.patch.dict(dmm.TASKS):
         yield
 

@@ -216,10 +216,10 @@ def test_recurrent_machine_draws():
 
 
 def test_many_links_make_a_texture(full):
-    start = time.perf_counter()
+    start = sum(os.times()[:4])
     picture = draw(full, title="1,486 links")
     texts = svg_texts(picture)
-    assert time.perf_counter() - start < 10
+    assert sum(os.times()[:4]) - start < 10  # seconds of processors, Graphviz's too: others may be busy
     assert sorted(texts) == sorted([*full.neurons, "1,486 links"])
     assert len(edges(picture)) == 1486 + 12
     few = draw(dmm.feedforward(1).with_vector(np.ones(len(dmm.feedforward(1).links))))
@@ -249,8 +249,9 @@ def test_other_suffixes_are_refused(tmp_path, name):
 
 
 def fake_dot(folder, script):
-    program = folder / "dot"
-    program.write_text(f"#!{sys.executable}\nimport sys\n{script}", encoding="utf-8")
+    (folder / "dot.py").write_text(f"import sys\n{script}", encoding="utf-8")
+    program = folder / "dot"  # not a first line that names Python: its path may be long, or have blanks
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{folder}/dot.py" "$@"\n', encoding="utf-8")
     program.chmod(0o755)
 
 

@@ -44,12 +44,14 @@ def test_twice_the_same_bytes_with_embedded_truetype(kept, tmp_path):
                 assert made == render(second, format, width)
                 if format == "pdf" and shutil.which("pdffonts"):
                     (tmp_path / "a.pdf").write_bytes(made)
-                    done = subprocess.run(["pdffonts", tmp_path / "a.pdf"], capture_output=True, text=True, check=True)
+                    done = subprocess.run(
+                        ["pdffonts", tmp_path / "a.pdf"], capture_output=True, encoding="utf-8", check=True
+                    )
                     fonts = done.stdout.splitlines()[2:]
                     # A circuit with more than 150 links has no words.
                     assert fonts or kept["name"] == "05-texture"
                     assert all("TrueType" in font and "yes yes" in font for font in fonts), done.stdout
-                    box = subprocess.run(["pdfinfo", tmp_path / "a.pdf"], capture_output=True, text=True).stdout
+                    box = subprocess.run(["pdfinfo", tmp_path / "a.pdf"], capture_output=True, encoding="utf-8").stdout
                     wide = float(box.split("Page size:")[1].split()[0]) / 72
                     assert wide <= width + 0.02
 

@@ -42,7 +42,7 @@ def build(project, folder):
     (folder / "source").mkdir()
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-c", project / "docs"]
     command += ["-d", folder / "trees", folder / "source", folder / "site"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=1200)
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,7 @@ def test_an_attempt_that_diverges_is_one_that_failed():
 
 KILLED = """
 import sys
+sys.path.insert(0, sys.argv[2])
 from test_synthesis import SMALL, synthesize
 synthesize(**SMALL, checkpoint=sys.argv[1], progress=False)
 """
@@ -116,8 +117,8 @@ synthesize(**SMALL, checkpoint=sys.argv[1], progress=False)
 
 def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path):
     checkpoint = tmp_path / "run.json"
-    command = [sys.executable, "-c", KILLED, str(checkpoint)]
-    with subprocess.Popen(command, cwd=Path(__file__).parent) as process:
+    command = [sys.executable, "-c", KILLED, str(checkpoint), str(Path(__file__).parent)]
+    with subprocess.Popen(command) as process:
         while not checkpoint.exists() and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)

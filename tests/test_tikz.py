@@ -63,6 +63,6 @@ def test_it_compiles(name, tmp_path):
     (tmp_path / "circuit.tex").write_text(tikz(drawing, 3.5), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(PAPER % "circuit", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", errors="replace")
     assert done.returncode == 0, done.stdout[-1500:]
     assert "Overfull" not in done.stdout and "Missing character" not in done.stdout

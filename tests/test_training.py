@@ -245,19 +245,22 @@ def test_training_in_two_parts_with_the_same_optimizer_is_training_in_one():
 
 
 KILLED = """
-import sys, time
-sys.path.insert(0, "tests")
+import itertools, sys, time
+sys.path.insert(0, sys.argv[2])
 from test_training import small_objective
 from dmmlab import training
-write = training.write_json
-training.write_json = lambda *a: (write(*a), print("saved", flush=True), time.sleep(0.05))
+write, count = training.write_json, itertools.count()
+# It is never done before it is killed, however busy the computer is.
+pause = lambda: time.sleep(0.05 if next(count) < 40 else 600)
+training.write_json = lambda *a: (write(*a), print("saved", flush=True), pause())
 training.train(small_objective(), steps=400, checkpoint=sys.argv[1], checkpoint_every=7, progress=False)
 """
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     path, undisturbed = tmp_path / "run.json", tmp_path / "undisturbed.json"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", KILLED, str(path), str(Path(__file__).parent)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     for _ in range(3):
         process.stdout.readline()
     time.sleep(0.02)
