@@ -29,6 +29,9 @@ def main(argv: list[str] | None = None) -> int:
 
     Example: `main(["run", "05", "-p", "steps", "100"])`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a formula's Σ is no reason to end in an error after minutes
+            stream.reconfigure(errors="backslashreplace")
     options = _make_parser().parse_args(argv)
     try:
         return options.do(options)

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from dmmlab.files import DMMError, parse_json, project_root, write_json, write_whole
+from dmmlab.files import DMMError, engine_threads, parse_json, project_root, usable_cores, write_json, write_whole
 
 TYPES = {"int": {int}, "float": {int, float}, "bool": {bool}, "str": {str}, "list": {list}, "dict": {dict}}
 DRAWN = ("injected-parameters", "papermill-error")
@@ -208,7 +208,7 @@ class _Batch:
 
     def stages(self) -> list[tuple[list[Path], int]]:
         """Which notebooks run one after the other, and how many at a time."""
-        at_a_time = 1 if self.in_place else min(AT_A_TIME, _usable_cores())
+        at_a_time = 1 if self.in_place else min(AT_A_TIME, usable_cores())
         if at_a_time == 1:
             return [([*self.plan], 1)]
         alone = [path for path, values in self.plan.items() if _shares_out_cores(path, values)]
@@ -217,8 +217,8 @@ class _Batch:
         return [(sorted(together, key=_last_seconds, reverse=True), at_a_time), (alone, 1)]
 
     def run_stage(self, paths: list[Path], at_a_time: int) -> None:
-        """Threads are enough: they only wait for kernels, which are processes."""
-        with ThreadPoolExecutor(at_a_time) as pool:
+        """Threads are enough: they only wait for kernels, which are processes. Side by side, each kernel has a core."""
+        with engine_threads(1 if at_a_time > 1 else None), ThreadPoolExecutor(at_a_time) as pool:
             futures = {pool.submit(self.run_path, path): path for path in paths}
             try:
                 for future in as_completed(futures):
@@ -243,11 +243,6 @@ class _Batch:
         now = ", ".join(f"{path.stem} {seconds:.0f} s" for path, seconds in running if path not in self.entries)
         counts = f"{len(self.entries)} of {len(self.plan)} finished" + f", {failed} failed" * bool(failed)
         return Text(f"{counts}; running: {now}", no_wrap=True, overflow="ellipsis")
-
-
-def _usable_cores() -> int:
-    # Fewer than the computer has under taskset, or where a queue grants them.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _shares_out_cores(path: Path, values: dict[str, Any]) -> bool:

@@ -8,7 +8,8 @@ import math
 import os
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from glob import escape
 from numbers import Integral
 from pathlib import Path
@@ -170,3 +171,21 @@ def save_results(name: str, content: Any, measured: Any = None) -> Path:
     write_json(path, content if measured is None else {**content, "measured": measured})
     print(f"results of {name}: bits {hashlib.sha256(plain.encode()).hexdigest()[:16]}")
     return path
+
+
+def usable_cores() -> int:
+    """The cores this process may use: fewer than the computer has under taskset, or where a queue grants them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def engine_threads(count: int | None) -> Iterator[None]:
+    """Processes started meanwhile run the engine on so many threads, unless DMMLAB_THREADS is set; None: no change."""
+    mine = count is not None and not os.environ.get("DMMLAB_THREADS")
+    if mine:
+        os.environ["DMMLAB_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        if mine:
+            del os.environ["DMMLAB_THREADS"]

@@ -37,7 +37,17 @@ from rich.table import Table
 from rich.text import Text
 
 from dmmlab.batch import plan_runs, read_notebook, read_parameters, read_value, refuse_unknown, run_one
-from dmmlab.files import DMMError, parse_json, project_root, read_json, whole, write_json, write_whole
+from dmmlab.files import (
+    DMMError,
+    engine_threads,
+    parse_json,
+    project_root,
+    read_json,
+    usable_cores,
+    whole,
+    write_json,
+    write_whole,
+)
 from dmmlab.scheduler import connect
 
 TRIES = 3  # of a run whose process or kernel dies
@@ -89,7 +99,7 @@ def sweep(
     table = Path(table or runs[0].folder.parent / "table.csv")
     if table.suffix != ".csv" and (table.suffix != ".parquet" or find_spec("pyarrow") is None):
         raise DMMError(f"{table}: a table is a .csv file, or with pyarrow installed a .parquet file; name one")
-    workers = whole("workers", _count_cores() if workers is None else workers)
+    workers = whole("workers", usable_cores() if workers is None else workers)
     if dry_run:
         print(*(f"{run}: {run.status}" for run in runs), _count(runs), sep="\n")
         return [_row(run) for run in runs]
@@ -217,17 +227,13 @@ def _end_with_sweep() -> None:
     os._exit(STOPPED)
 
 
-def _count_cores() -> int:
-    """The cores that this process may use: on a shared computer fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
     console = Console(stderr=True)
     # rich takes a log for a terminal where FORCE_COLOR is set, as on many build servers.
     live = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
     with ExitStack() as stack:
         if scheduler is None:
+            stack.enter_context(engine_threads(1 if workers > 1 else None))
             pool = stack.enter_context(ThreadPoolExecutor(workers))
         else:
             pool = stack.enter_context(connect(scheduler)).get_executor(pure=False)

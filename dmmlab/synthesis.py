@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from dmmlab.engine.carried import supports
 from dmmlab.exactness import Exactness, examine
-from dmmlab.files import DMMError, read_json, whole, write_json
+from dmmlab.files import DMMError, engine_threads, read_json, whole, write_json
 from dmmlab.machines import Link, Machine, feedforward
 from dmmlab.neurons import find_kind
 from dmmlab.objective import Objective
@@ -124,7 +124,8 @@ def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[
     >>> dmm.synthesize_all([{"task": task, "architecture": dmm.feedforward(1, 1, ["norm"])}], workers=1)
     [Synthesis(1 links, data loss 0, exact on 1000 strings (largest error 0))]
     """
-    with ProcessPoolExecutor(whole("workers", workers), get_context("spawn")) as pool:
+    workers = min(whole("workers", workers), max(len(runs), 1))
+    with engine_threads(1 if workers > 1 else None), ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         waiting = [pool.submit(synthesize, **{"progress": False, **run}) for run in runs]
         for _ in tqdm(as_completed(waiting), total=len(waiting), unit="synthesis"):
             pass

@@ -67,7 +67,7 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def stub(monkeypatch):
     """Notebooks 'run' without a kernel, one after the other; the list holds what would have been run."""
-    monkeypatch.setattr(batch, "_usable_cores", lambda: 1)
+    monkeypatch.setattr(batch, "usable_cores", lambda: 1)
     runs = []
 
     def execute(path, values):
@@ -339,7 +339,7 @@ def test_a_kernel_that_does_not_start_is_a_failure(project, monkeypatch):
 
 @pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
 def cores(request, monkeypatch):
-    monkeypatch.setattr(batch, "_usable_cores", lambda: request.param)
+    monkeypatch.setattr(batch, "usable_cores", lambda: request.param)
     return request.param
 
 
@@ -351,7 +351,7 @@ def wait_until(condition):
 
 
 def test_two_notebooks_run_at_the_same_time_in_kernels(project, monkeypatch):
-    monkeypatch.setattr(batch, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(batch, "usable_cores", lambda: 2)
     for mine, other in (("02", "05"), ("05", "02")):
         wait = "while not Path('started-OTHER').exists() and time.monotonic() < deadline:\n    time.sleep(0.02)"
         source = f"import time\nfrom pathlib import Path\nPath('started-{mine}').touch()\n"
@@ -364,7 +364,7 @@ def test_two_notebooks_run_at_the_same_time_in_kernels(project, monkeypatch):
 
 
 def test_a_notebook_with_workers_of_its_own_runs_alone(project, monkeypatch):
-    monkeypatch.setattr(batch, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(batch, "usable_cores", lambda: 2)
     write_notebook(project, "01-all.ipynb", parameters_cell("workers: int = 2"))
     write_notebook(project, "06-one.ipynb", parameters_cell("workers: int = 1"))
     write_notebook(project, "07-other.ipynb")
@@ -422,7 +422,7 @@ def test_one_or_two_at_a_time_leave_the_same(project, monkeypatch, capsys):
     write_notebook(project, "05-plot.ipynb", "from pathlib import Path\nPath.cwd().name")
     left = []
     for count in (1, 2):
-        monkeypatch.setattr(batch, "_usable_cores", lambda count=count: count)
+        monkeypatch.setattr(batch, "usable_cores", lambda count=count: count)
         assert main(["run", "--output", f"runs-{count}"]) == 1
         files = {path.name: path.read_text() for path in (project / f"runs-{count}").iterdir()}
         summary = json.loads(files.pop("summary.json"))
@@ -457,7 +457,7 @@ import signal, sys
 from dmmlab import batch
 from dmmlab.__main__ import main
 signal.signal(signal.SIGINT, HANDLER)  # a test in the background has inherited another one
-batch._usable_cores = lambda: 2
+batch.usable_cores = lambda: 2
 sys.exit(main(["run", "--output", "run"]))
 """
 SLEEP = """\

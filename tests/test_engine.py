@@ -9,9 +9,9 @@ from autograd import grad, make_vjp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmmlab.interpreter import answers
-from dmmlab.files import DMMError
 from dmmlab.engine import Engine, run
+from dmmlab.files import DMMError
+from dmmlab.interpreter import answers
 from dmmlab.machines import Machine, feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, kind
 from dmmlab.vvalues import VValue
@@ -54,7 +54,9 @@ def test_values_and_gradients_equal_the_interpreters(name, memory_gradient):
     engine = Engine(machine, "abca. b", 34, 4)
     engine_gradient = grad(lambda w: np.sum(probe * engine.answers(w, memory_gradient)[0]))(machine.vector())
     scale = max(1.0, np.abs(gradient).max())
-    onp.testing.assert_allclose(engine.answers(machine.vector())[0], values, rtol=1e-9, atol=1e-9 * np.abs(values).max())
+    onp.testing.assert_allclose(
+        engine.answers(machine.vector())[0], values, rtol=1e-9, atol=1e-9 * np.abs(values).max()
+    )
     onp.testing.assert_allclose(engine_gradient / scale, gradient / scale, **CLOSE)
     assert np.abs(gradient).max() > 0
 
@@ -115,7 +117,9 @@ def test_a_batch_of_strings_is_its_strings_one_by_one():
     machine = random_weights(MACHINES["feedforward"], 4)
     engine = Engine(machine, ["ab.", "hello. all.", "z"], [20, 61, 30], [6, 5, 1])
     together = engine.answers(machine.vector())
-    for row, string, ticks, speed in zip(together, engine.strings, engine.ticks, engine.ticks_per_character, strict=True):
+    for row, string, ticks, speed in zip(
+        together, engine.strings, engine.ticks, engine.ticks_per_character, strict=True
+    ):
         onp.testing.assert_allclose(row[:ticks], answers(machine, string, ticks, ticks_per_character=speed), **CLOSE)
 
 
@@ -175,7 +179,9 @@ def test_values_alone_are_those_that_come_with_a_gradient_for_fields_of_characte
         program = "accum.dict-2 <- input.char\naccum.dict-2 <- 5 const_1.const_1\nletters.x <- accum.dict\n"
         machine = write_program(program + "output.dict-1 <- letters.norm")
         engine = Engine(machine, "ab", 12, 2)
-        onp.testing.assert_allclose(engine.answers(machine.vector())[0], answers(machine, "ab", 12, ticks_per_character=2), **CLOSE)
+        onp.testing.assert_allclose(
+            engine.answers(machine.vector())[0], answers(machine, "ab", 12, ticks_per_character=2), **CLOSE
+        )
     finally:
         del KINDS["letters"]
 
@@ -297,3 +303,31 @@ def test_a_machine_without_output_is_refused():
 
 def test_a_machine_without_links_answers_nothing():
     assert not run(Machine({"output": "output"}, VValue()), "ab", 5).any()
+
+
+@given(machine=wired_machines())
+def test_tangents_and_gradients_are_each_others_transposes(machine):
+    engine, weights = Engine(machine, ["ab.b", "a"], [13, 9], [3, 2]), machine.vector()
+    rng = onp.random.default_rng(0)
+    directions, probe = rng.normal(size=(3, len(weights))), rng.normal(size=(2, 13, 2))
+    forwards = (engine.tangents(weights, directions) * probe).sum(axis=(1, 2, 3))
+    backwards = directions @ engine.pull(weights, probe)
+    scale = max(1.0, onp.abs(backwards).max(initial=0.0))
+    onp.testing.assert_allclose(forwards / scale, backwards / scale, **CLOSE)
+
+
+def test_the_order_of_a_combination_is_that_of_the_links():
+    # 1e16 swallows a one that comes before it is gone: only from left to right is the sum 1.
+    weights = {"eos.char": 1.0, "letter-a.char": 1e16, "letter-b.char": -1e16}
+    machine = write_program("\n".join(f"norm-{i}.dict <- {source}" for i, source in enumerate(weights)))
+    for i, weight in enumerate(reversed(weights.values())):
+        machine = machine.link("output.dict-1", f"norm-{2 - i}.norm", weight)
+    for ticks in (5, 12, 60, 140):
+        values = run(machine, "x", ticks)[2:, 0]
+        assert values.tolist() == answers(machine, "x", ticks)[2:, 0].tolist() == [1.0] * (ticks - 2)
+
+
+def test_ends_of_strings_are_zeros_not_what_another_string_does():
+    machine = handcrafted_detector()
+    both = Engine(machine, ["aaa", "b"], [50, 20]).answers(machine.vector())
+    assert not both[1, 20:].any() and both[0, 20:].any()

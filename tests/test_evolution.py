@@ -1,9 +1,10 @@
-"""Evolution strategies: the estimate against the true gradient and theory, the bits for any number of workers."""
+"""Evolution strategies: the estimate against the true gradient and theory, the bits for any number of threads and workers."""
 
-from threading import Timer
+import os
+import signal
+from contextlib import contextmanager
 
 import numpy as np
-import psutil
 import pytest
 from conftest import refused
 
@@ -16,7 +17,6 @@ from dmmlab.neurons import KINDS, NUMBER, Kind
 from dmmlab.objective import Objective
 from dmmlab.tasks import Task
 from dmmlab.training import SGD, Adam, train
-from dmmlab.workers import evaluator
 
 dask_warnings = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -148,7 +148,6 @@ def test_going_on_with_the_optimizer_goes_on_with_the_noise():
         ({"sigma": float("inf")}, "sigma is inf"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**64}, "below 2**64"),
-        ({"workers": 0}, "workers is 0"),
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"learning_rate": 0}, "learning_rate is 0"),
     ],
@@ -158,31 +157,50 @@ def test_settings_are_checked(options, words):
         evolve(small_objective(), 1, progress=False, **options)
 
 
-# ---- workers ----
+# ---- threads, and a scheduler ----
 
 
-def workers_now():
-    """The processes that Dask started for this one."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+def test_threads_change_no_bit(monkeypatch, threads):
+    objective, options = small_objective(l1=0.01), {"population": 4 * MOST_PAIRS, "seed": 9, "progress": False}
+    monkeypatch.setenv("DMMLAB_THREADS", "1")
+    alone = evolve(objective, 10, **options)
+    monkeypatch.setenv("DMMLAB_THREADS", threads)
+    monkeypatch.setattr("dmmlab.engine.threads.WORTH", 0)
+    shared = evolve(objective, 10, **options)
+    assert shared.machine.vector().tobytes() == alone.machine.vector().tobytes()
+    assert (shared.history == alone.history).all()
+
+
+@contextmanager
+def cluster(workers, **options):
+    """A Dask cluster on this computer, which replaces lost workers; gives it and its scheduler's address."""
+    import dask
+    from distributed import LocalCluster
+
+    quiet = {"dashboard_address": None, "silence_logs": 50, "threads_per_worker": 1}
+    patience = dask.config.set({"distributed.scheduler.allowed-failures": 1000})
+    with patience, LocalCluster(n_workers=workers, **quiet, **options) as local:
+        yield local, local.scheduler_address
 
 
 @dask_warnings
-@pytest.mark.parametrize("scheduler", [None, "local"], ids=["processes", "Dask"])
 @pytest.mark.parametrize("kill", [False, True], ids=["two live", "one is killed"])
-def test_workers_change_no_bit_even_where_one_is_killed(monkeypatch, kill, scheduler):
+def test_workers_of_a_scheduler_change_no_bit_even_where_one_is_killed(monkeypatch, kill):
     objective, options = small_objective(l1=0.01), {"population": 4 * MOST_PAIRS, "seed": 9, "progress": False}
-    alone, dead = evolve(objective, 30, **options), []
+    alone, dead = evolve(objective, 12, **options), []
+    with cluster(2, processes=True) as (local, address):
 
-    def estimate(*args, step, **more):
-        if kill and step == 10:  # while the population of this step is being evaluated
-            Timer(0.01, lambda: (dead.append(workers_now()[0]), dead[0].kill())).start()
-        return estimate_gradient(*args, step=step, **more)
+        def estimate(*args, step, **more):
+            if kill and step == 5:  # the population of this step meets a worker less
+                pid = next(iter(local.workers.values())).pid
+                os.kill(pid, signal.SIGKILL)
+                dead.append(pid)
+            return estimate_gradient(*args, step=step, **more)
 
-    monkeypatch.setattr(evolution, "estimate_gradient", estimate)
-    shared = evolve(objective, 30, workers=2, scheduler=scheduler, **options)
+        monkeypatch.setattr(evolution, "estimate_gradient", estimate)
+        shared = evolve(objective, 12, scheduler=address, **options)
     assert len(dead) == kill
-    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in dead)
     assert shared.machine.vector().tobytes() == alone.machine.vector().tobytes()
     assert (shared.history == alone.history).all()
 
@@ -192,12 +210,12 @@ def third(x, ops):
 
 
 @dask_warnings
-@pytest.mark.parametrize("scheduler", [None, "local"], ids=["processes", "Dask"])
-def test_workers_are_told_of_kinds_of_ones_own(monkeypatch, scheduler):
+def test_workers_are_told_of_kinds_of_ones_own(monkeypatch):
     monkeypatch.setitem(KINDS, "third", Kind("third", {"x": NUMBER}, {"x": NUMBER}, third))
     machine = write_program("norm.dict <- 0.9 input.char\nthird.x <- 0.8 norm.norm\noutput.dict-1 <- 0.7 third.x")
     objective, options = Objective(machine, Task(["ab"])), {"population": 8, "progress": False}
-    shared = evolve(objective, 2, workers=2, scheduler=scheduler, **options)
+    with cluster(1, processes=True) as (_, address):
+        shared = evolve(objective, 2, scheduler=address, **options)
     assert shared.machine.vector().tobytes() == evolve(objective, 2, **options).machine.vector().tobytes()
     assert shared.history.data_loss[1] != shared.history.data_loss[0]
 
@@ -208,19 +226,13 @@ def test_a_scheduler_that_does_not_answer_is_refused():
         evolve(small_objective(), 1, scheduler="tcp://127.0.0.1:1", progress=False)
 
 
-@dask_warnings
-def test_a_scheduler_by_address_is_used():
-    from distributed import LocalCluster
-
-    objective, options = small_objective(), {"population": 20, "progress": False}
-    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
-        there = evolve(objective, 3, scheduler=cluster.scheduler_address, **options)
-    assert there.machine.vector().tobytes() == evolve(objective, 3, **options).machine.vector().tobytes()
-
-
-def test_in_one_process_no_cluster_is_made():
+def test_the_losses_of_pairs_are_those_on_both_sides():
     objective = small_objective()
-    with evaluator(losses_of_pairs, objective) as evaluate:
-        (losses,) = evaluate([(objective.weights, 0.1, 0, 0, 0, 3)])
+    losses = losses_of_pairs(objective, (objective.weights, 0.1, 0, 0, 0, 3))
     drawn = directions(len(objective.weights), 0, 0, 0, 3)
     assert losses[1] == pytest.approx([objective.loss(objective.weights - 0.1 * each) for each in drawn])
+
+
+def test_equal_losses_share_their_rank():
+    ranks = evolution._ranks(np.array([[3.0, 1.0, 3.0], [np.inf, 0.5, 3.0]]))
+    assert ranks.tolist() == [[3.0, 1.0, 3.0], [5.0, 0.0, 3.0]]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import refused
 
-from dmmlab.exactness import EXACT, LETTERS, SPEEDS, Exactness, examine, largest_errors, random_strings
 from dmmlab.engine import run
+from dmmlab.exactness import EXACT, LETTERS, SPEEDS, Exactness, examine, largest_errors, random_strings
 from dmmlab.machines import Machine, handcrafted_detector, write_program
 from dmmlab.tasks import find_task
 

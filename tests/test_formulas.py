@@ -10,8 +10,8 @@ from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmmlab.files import DMMError
 from dmmlab.engine import run
+from dmmlab.files import DMMError
 from dmmlab.formulas import formula
 from dmmlab.machines import Machine, feedforward, handcrafted_detector, write_program
 from dmmlab.neurons import KINDS, NUMBER, kind

@@ -14,9 +14,9 @@ from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmmlab.interpreter import answers, trace
-from dmmlab.files import DMMError
 from dmmlab.engine import run
+from dmmlab.files import DMMError
+from dmmlab.interpreter import answers, trace
 from dmmlab.machines import (
     Link,
     Machine,

@@ -8,10 +8,10 @@ from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmmlab.interpreter import trace
-from dmmlab.exactness import largest_errors
 from dmmlab.engine import Engine
 from dmmlab.engine.carried import FREE, NUM, supports
+from dmmlab.exactness import largest_errors
+from dmmlab.interpreter import trace
 from dmmlab.julia import initialize
 from dmmlab.machines import Link, feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.neurons import KINDS, NUMBER, find_kind

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_pruning import apart, sub_machine
 
+from dmmlab.engine import run
 from dmmlab.exactness import largest_errors, random_strings
 from dmmlab.files import DMMError
-from dmmlab.engine import run
 from dmmlab.machines import SOURCES, Link, Machine, handcrafted_detector, write_program
 from dmmlab.neurons import find_kind
 from dmmlab.pruning import living

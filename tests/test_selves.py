@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dmmlab as dmm
-from dmmlab.interpreter import answers, cycle, down, trace
 from dmmlab.figures import save_figure
+from dmmlab.interpreter import answers, cycle, down, trace
 from dmmlab.machines import Machine, handcrafted_detector, write_program
 from dmmlab.programs import COUNTS_A, COUNTS_B, PROGRAMS, SWITCH, automaton, holding, links, switch, wave
 from dmmlab.rewiring import draw_changes, matrices, plot_matrix

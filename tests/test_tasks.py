@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import refused
 
-from dmmlab.interpreter import answers
-from dmmlab.files import DMMError
 from dmmlab.engine import run
+from dmmlab.files import DMMError
+from dmmlab.interpreter import answers
 from dmmlab.machines import handcrafted_detector, write_program
 from dmmlab.tasks import TASKS, Task, find_task, task
 

@@ -16,8 +16,8 @@ from autograd import grad
 from conftest import refused
 
 from dmmlab import training
-from dmmlab.interpreter import answers
 from dmmlab.files import DMMError
+from dmmlab.interpreter import answers
 from dmmlab.julia import initialize
 from dmmlab.machines import feedforward, handcrafted_detector, recurrent
 from dmmlab.objective import Objective

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,7 @@ def _span_sums(rows, ends, out):
 def span_sums(values: Array, sizes: Sequence[int]) -> Array:
     """Sums over neighbouring spans of these sizes along the last axis, (..., spans), each from left to right."""
     values = np.asarray(values, float)
-    rows = np.ascontiguousarray(values.reshape(-1, values.shape[-1]))
+    rows = np.ascontiguousarray(values.reshape(math.prod(values.shape[:-1]), values.shape[-1]))
     out = np.zeros((len(rows), len(sizes)))
     _span_sums(rows, np.cumsum(sizes, dtype=int), out)
     return out.reshape(*values.shape[:-1], len(sizes))

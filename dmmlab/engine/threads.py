@@ -10,7 +10,7 @@ from threading import local
 
 import numpy as np
 
-from dmmlab.files import DMMError
+from dmmlab.files import DMMError, usable_cores
 
 WORTH = 400_000  # numbers to compute: with less than that, handing it to a thread takes longer than doing it
 _own = local()
@@ -23,7 +23,7 @@ def threads() -> int:
         if not said.isascii() or not said.isdigit() or not int(said):
             raise DMMError(f"DMMLAB_THREADS is {said!r}; it is a whole number of at least 1, or not set")
         return int(said)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def room(size: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
