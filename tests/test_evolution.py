@@ -1,4 +1,4 @@
-"""Evolution strategies: the estimate against the true gradient and theory, the bits for any number of threads and workers."""
+"""Evolution strategies: the estimate against the true gradient and theory, the bits for any threads and workers."""
 
 import os
 import signal
