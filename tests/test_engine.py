@@ -14,6 +14,7 @@ from dmmlab.files import DMMError
 from dmmlab.interpreter import answers
 from dmmlab.machines import Machine, feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, kind
+from dmmlab.pruning import living
 from dmmlab.vvalues import VValue
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
@@ -130,6 +131,15 @@ def test_links_that_nothing_live_reaches_have_no_gradient_and_do_no_harm():
     engine = Engine(idle, "aa.", 40)
     onp.testing.assert_array_equal(engine.answers(idle.vector())[0], run(machine, "aa.", 40))
     assert grad(lambda w: np.sum(engine.answers(w)))(idle.vector())[-1] == 0.0
+
+
+def test_the_links_of_the_program_are_those_that_can_matter():
+    machine = random_weights(recurrent(2), 1)
+    engine = Engine(machine, "ab.", 30)
+    alive = {str(link) for link in living(machine).links}
+    used = {str(link) for link, used in zip(machine.links, engine.used, strict=True) if used}
+    assert alive == used
+    assert not engine.pull(machine.vector(), np.ones((1, 30, 2)))[~engine.used].any()
 
 
 def kinks(loss, weights, steps):

@@ -122,6 +122,13 @@ class Engine:
     def _truncated(self) -> Packed:
         return self._pack(truncated=True)
 
+    @property
+    def used(self) -> Array:
+        """Which links the program has, (links,): those along which something can flow to the output."""
+        used = np.zeros(self.links + len(self._structure.weights), bool)
+        used[[place for jobs in self._structure.jobs for job in jobs for _, place in job.sources]] = True
+        return used[: self.links]
+
     def rows(self, i: int) -> int:
         """How many numbers a tick of string i takes, for values; as many again for the gradient."""
         return self._layouts[len(self._free(self.strings[i]))].rows
