@@ -232,7 +232,7 @@ def check_matrix(matrix: Mapping, what: str = "matrix") -> VValue:
     if not isinstance(matrix, Mapping):
         raise DMMError(f"{what}: a {type(matrix).__name__} is no matrix; it is a tree of depth 4")
     try:
-        value = VValue(matrix)
+        value = matrix if isinstance(matrix, VValue) else VValue(matrix)
     except DMMError as error:
         raise DMMError(f"{what}: {error}") from None
     for path, _ in value.leaves():

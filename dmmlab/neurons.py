@@ -1,7 +1,7 @@
 """Kinds of neurons: which fields they have and what they compute, each written once for both engines.
 
 A kind's `up` is a formula over a small set of operations, `Ops`. The interpreter brings operations on V-values, the
-flat engine operations on arrays that remember how to be differentiated; so a new kind is one decorated function.
+engine instructions for its loops; so a new kind is one decorated function.
 """
 
 from __future__ import annotations

@@ -176,6 +176,7 @@ class _Run:
     adam: Adam = field(default_factory=Adam)
     ends: list[tuple[Machine, float]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
+    _kept: Objective | None = None
 
     def __post_init__(self) -> None:
         if self.cut_order not in ORDERS:
@@ -222,8 +223,15 @@ class _Run:
         self.history.append(entry | {"seconds": time.perf_counter() - begin})
         return machine
 
+    def _objective(self, machine: Machine) -> Objective:
+        """The objective of a machine with these links; weights are its argument, so rounds of pressing share it."""
+        kept = self._kept
+        if kept is None or (kept.machine.links, kept.machine.neurons) != (machine.links, machine.neurons):
+            self._kept = Objective(machine, self.task, memory_gradient=self.memory_gradient)
+        return self._kept
+
     def _loss(self, machine: Machine) -> float:
-        return float(Objective(machine, self.task).data_loss(machine.vector()))
+        return float(self._objective(machine).data_loss(machine.vector()))
 
     def _begin(self) -> None:
         rng = np.random.default_rng([self.seed, self.attempt])
@@ -232,7 +240,7 @@ class _Run:
         self.machine, self.adam, self.stage = self.architecture.with_vector(weights), Adam(RATE), "press"
 
     def _press(self) -> dict[str, Any]:
-        objective = Objective(self.machine, self.task, memory_gradient=self.memory_gradient)
+        objective = self._objective(self.machine)
         free = np.array([link not in self.keep for link in objective.links], float)
 
         def pressure(step: int) -> np.ndarray:

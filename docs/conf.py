@@ -82,7 +82,8 @@ def reference(readme: str) -> str:
     """The public names under the rooms of README's table of modules, or a room of their own where it lacks theirs."""
     tree = ast.parse(Path(dmm.__file__).read_text(encoding="utf-8"))
     lines = (line for line in tree.body if isinstance(line, ast.ImportFrom))
-    homes = {name.name: line.module.split(".")[1] for line in lines for name in line.names}
+    homes = {name.name: line.module.split(".")[1] for line in lines if "." in line.module for name in line.names}
+    homes |= {name: home.split(".")[1] for name, home in dmm._HOMES.items()}  # imported when first used
     rooms = {tuple(re.findall(r"`(\w+)`", modules)): text for modules, text in ROW.findall(readme)}
     for home in sorted({homes[name] for name in dmm.__all__} - {name for names in rooms for name in names}):
         rooms[home,] = inspect.getdoc(import_module(f"dmmlab.{home}")).splitlines()[0].rstrip(".")

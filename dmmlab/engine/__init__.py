@@ -65,7 +65,7 @@ class Engine:
         tables, self._layouts = tabulate(self._structure, self._emitter), {}
         for keys in {len(self._free(string)) for string in self.strings}:
             self._layouts[keys] = Layout(self._structure, self._emitter, tables, keys)
-        self._first = [self._frozen(i) for i in range(len(self.strings))]
+        self._programs = [self._program(i) for i in range(len(self.strings))]
 
     def _spread(self, value: Any) -> list:
         if not isinstance(value, (list, tuple, np.ndarray)):
@@ -80,47 +80,30 @@ class Engine:
         """The characters of a string that no kind emits by itself."""
         return sorted(set(string) - self._emitter.letters.keys())
 
-    def _program(self, i: int, frozen: Array | None, truncated: bool = False) -> Program:
-        string, free = self.strings[i], self._free(self.strings[i])
-        keys = [*free, *sorted(self._emitter.letters, key=self._emitter.letters.get)]
+    def _layout(self, i: int) -> Layout:
+        return self._layouts[len(self._free(self.strings[i]))]
+
+    def _program(self, i: int) -> Program:
+        """The program of string i, with the rows that are the same for all weights: clock and input above all."""
+        string, ticks, layout = self.strings[i], self.ticks[i], self._layout(i)
+        keys = [*self._free(string), *sorted(self._emitter.letters, key=self._emitter.letters.get)]
         places = {key: place for place, key in enumerate(keys)}
-        fed = places, string, self.ticks[i], self.ticks_per_character[i]
-        return self._layouts[len(free)].program(*fed, frozen, truncated, self.tie_order)
-
-    def _frozen(self, i: int) -> Array:
-        """The rows that are the same for all weights, clock and input above all: computed once, (rows, ticks + 1)."""
-        program, ticks = self._program(i, None), self.ticks[i]
-        layout = self._layouts[len(self._free(self.strings[i]))]
-        values = np.zeros(layout.rows * (ticks + 1), self.dtype)
-        if len(program.blocks):
-            packed, nothing = pack([program], self.dtype), np.zeros((1, self.links), self.dtype)
-            call(
-                loops.many_values,
-                self.dtype,
-                packed,
-                0,
-                1,
-                0,
-                1,
-                nothing,
-                values,
-                np.empty((1, 1, ticks, 2), self.dtype),
-            )
-        return values[: layout.frozen_rows * (ticks + 1)].reshape(-1, ticks + 1).copy()
-
-    def _pack(self, truncated: bool) -> Packed:
-        programs = [self._program(i, first, truncated) for i, first in enumerate(self._first)]
-        for i, program in enumerate(programs):
-            program.sizes[2] = -(-self.ticks[i] // self.windows(i))
-        return pack(programs, self.dtype)
+        program = layout.program(places, string, ticks, self.ticks_per_character[i], self.tie_order)
+        values, freezing = np.zeros(layout.rows * (ticks + 1), self.dtype), layout.freezing(program)
+        if len(freezing.blocks):
+            nothing, answers = np.zeros((1, self.links), self.dtype), np.empty((1, 1, ticks, 2), self.dtype)
+            call(loops.many_values, self.dtype, pack([freezing], self.dtype), 0, 1, 0, 1, nothing, values, answers)
+        frozen = values[: layout.frozen_rows * (ticks + 1)].reshape(-1, ticks + 1).copy()
+        program.sizes[2] = -(-ticks // self.windows(i))
+        return program._replace(frozen=frozen)
 
     @cached_property
     def _full(self) -> Packed:
-        return self._pack(truncated=False)
+        return pack(self._programs, self.dtype)
 
     @cached_property
     def _truncated(self) -> Packed:
-        return self._pack(truncated=True)
+        return pack([self._layout(i).truncated(each) for i, each in enumerate(self._programs)], self.dtype)
 
     @property
     def used(self) -> Array:
@@ -131,7 +114,7 @@ class Engine:
 
     def rows(self, i: int) -> int:
         """How many numbers a tick of string i takes, for values; as many again for the gradient."""
-        return self._layouts[len(self._free(self.strings[i]))].rows
+        return self._layout(i).rows
 
     def windows(self, i: int) -> int:
         """How many windows a run of string i goes in."""

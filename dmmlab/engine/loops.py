@@ -12,7 +12,7 @@ import numpy as np
 from dmmlab.engine import instructions as codes
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.lanes import LANES, WIDE, combine_narrow, combine_wide, four_inner_products
-from dmmlab.engine.program import WHOLE, Program
+from dmmlab.engine.program import Program
 
 LINK, GATHER, SUM, ADD, SUBTRACT, COPY, NEGATE = (
     codes.LINK, codes.GATHER, codes.SUM, codes.ADD, codes.SUBTRACT, codes.COPY, codes.NEGATE,
@@ -318,20 +318,20 @@ def run_backward(program, values, slopes, stride, n, weights, truncated, room, g
 
 
 @compiled
+def part(pool, spans, k):
+    """Array k of a program."""
+    return pool[spans[2 * k] : spans[2 * k + 1]]
+
+
+@compiled
 def unpack(packed, i):
     """Program i of those that `program.pack` put together."""
-    spans, wholes, numbers = packed[0][i], packed[1], packed[2]
-    w = spans[: WHOLE + 1]
-    x = spans[WHOLE + 1 :]
-    ticks = wholes[w[WHOLE - 1] + 1]
+    s, w, x = packed[0][i], packed[1], packed[2]
     return Program(
-        wholes[w[0] : w[1]].reshape((-1, 7)), wholes[w[1] : w[2]].reshape((-1, 5)), wholes[w[2] : w[3]],
-        wholes[w[3] : w[4]], wholes[w[4] : w[5]], wholes[w[5] : w[6]], wholes[w[6] : w[7]], wholes[w[7] : w[8]],
-        wholes[w[8] : w[9]], wholes[w[9] : w[10]], wholes[w[10] : w[11]], wholes[w[11] : w[12]],
-        wholes[w[12] : w[13]], wholes[w[13] : w[14]], wholes[w[14] : w[15]], wholes[w[15] : w[16]],
-        wholes[w[16] : w[17]], wholes[w[17] : w[18]], wholes[w[18] : w[19]],
-        numbers[x[0] : x[1]], numbers[x[1] : x[2]], numbers[x[2] : x[3]],
-        numbers[x[3] : x[4]].reshape((-1, ticks + 1)),
+        part(w, s, 0).reshape((-1, 7)), part(w, s, 1).reshape((-1, 5)), part(w, s, 2), part(w, s, 3), part(w, s, 4),
+        part(w, s, 5), part(w, s, 6), part(w, s, 7), part(w, s, 8), part(w, s, 9), part(w, s, 10), part(w, s, 11),
+        part(w, s, 12), part(w, s, 13), part(w, s, 14), part(w, s, 15), part(w, s, 16), part(w, s, 17), part(w, s, 18),
+        part(x, s, 19), part(x, s, 20), part(x, s, 21), part(x, s, 22).reshape((-1, part(w, s, 18)[1] + 1)),
     )  # fmt: skip
 
 

@@ -60,19 +60,20 @@ Packed = tuple[Array, Array, Array]
 def pack(programs: Sequence[Program], dtype: type) -> Packed:
     """Programs in three arrays, for compiled code is called the faster the fewer there are; see `loops.unpack`.
 
-    They are: where each array of each program begins, (programs, arrays + 2); all whole numbers; all others.
+    They are: where each array of each program begins and ends, (programs, 2 · arrays); all whole numbers; all others.
+    What several programs share is there once.
     """
-    spans, wholes, numbers = [], [], []
-    for program in programs:
-        for arrays, pool in ((program[:WHOLE], wholes), (program[WHOLE:], numbers)):
-            start = sum(map(len, pool))
-            spans.append(start + np.cumsum([0, *(each.size for each in arrays)]))
-            pool += [each.ravel() for each in arrays]
-    return (
-        np.concatenate(spans).reshape(len(programs), -1),
-        np.concatenate(wholes),
-        np.concatenate(numbers).astype(dtype),
-    )
+    spans = np.zeros((len(programs), 2 * len(Program._fields)), int)
+    pools, sizes, placed = ([], []), [0, 0], {}
+    for program, row in zip(programs, spans, strict=True):
+        for k, array in enumerate(program):
+            which = int(k >= WHOLE)
+            if id(array) not in placed:
+                placed[id(array)] = sizes[which]
+                pools[which].append(array.ravel())
+                sizes[which] += array.size
+            row[2 * k : 2 * k + 2] = placed[id(array)], placed[id(array)] + array.size
+    return spans, np.concatenate(pools[0]), np.concatenate(pools[1]).astype(dtype)
 
 
 @dataclass
@@ -115,6 +116,7 @@ class Layout:
 
     def __init__(self, structure: Structure, emitter: Emitter, tables: Tables, keys: int) -> None:
         self.structure, self.emitter, self.tables = structure, emitter, tables
+        self._common: dict[bool, Program] = {}
         sizes = np.where(np.array(emitter.chunks, int) == FREE, keys, 1)
         self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         self.rows = int(self.starts[-1])
@@ -182,41 +184,59 @@ class Layout:
             span[:] = True
         return fresh
 
-    def program(
-        self, places: Mapping[str, int], steps: Sequence[str], ticks: int, speed: int, frozen: Array | None,
-        truncated: bool = False, tie_order: str | None = None,
-    ) -> Program:  # fmt: skip
-        """The program of a string of these steps; without `frozen` that of the frozen blocks alone."""
+    def common(self, truncated: bool) -> Program:
+        """The program but for what a string says: its steps, sizes, ranks, and the rows that are frozen."""
+        if truncated not in self._common:
+            self._common[truncated] = self._write_common(truncated)
+        return self._common[truncated]
+
+    def _write_common(self, truncated: bool) -> Program:
         blocks, code = self.structure.blocks, self.code.copy()
         spans = np.searchsorted(self.job_block, np.arange(len(blocks) + 1))
-        keep = self.job_sources >= self.frozen_rows
-        slope = self.job_links < self.structure.links
+        keep, slope = self.job_sources >= self.frozen_rows, self.job_links < self.structure.links
         if truncated:
             keep, slope = keep & (self.entry_cut == 0), slope & (self.entry_cut == 0)
         order = np.argsort(self.job_sources[keep], kind="stable")
         sources = self.job_sources[keep][order]
-        emitted = [
-            self.rows_of(chunks) if not b.frozen else np.zeros(0, int)
-            for b, chunks in zip(blocks, self.emitted, strict=True)
-        ]  # noqa: E501
+        emitted = [self.rows_of(() if b.frozen else each) for b, each in zip(blocks, self.emitted, strict=True)]
         back_rows, back_ends = np.concatenate(emitted), np.cumsum([0, *map(len, emitted)])
         for number, block in enumerate(blocks):
             code[block.code[0], TO:B] = spans[number : number + 2]
             code[block.code[1] - 1, TO:B] = back_ends[number : number + 2]
-        run = [
-            (*b.code, b.looped, spans[i], spans[i + 1]) for i, b in enumerate(blocks) if b.frozen == (frozen is None)
-        ]
         first, last = (np.searchsorted(sources, back_rows, side) for side in ("left", "right"))
         return Program(
-            code, np.array(run, int).reshape(-1, 5), self.job_rows, self.job_first, self.job_sources, self.job_links,
+            code, self._runs(spans, frozen=False), self.job_rows, self.job_first, self.job_sources, self.job_links,
             back_rows, first, last,
             np.repeat(self.job_rows, np.diff(self.job_first))[keep][order], self.job_links[keep][order],
             np.concatenate([[0], np.cumsum(slope)])[self.job_first], self.job_sources[slope], self.job_links[slope],
             np.unique(back_rows), self.cleared, self.starts[list(self.structure.answers)],
-            np.array([places[step] for step in steps], int), np.array([self.rows, ticks, ticks, speed]),
-            np.array(self.emitter.constants, float), self.structure.weights,
-            self._ranks(places, tie_order), np.zeros((0, ticks + 1)) if frozen is None else frozen,
+            np.zeros(0, int), np.zeros(4, int),
+            np.array(self.emitter.constants, float), self.structure.weights, np.zeros(0), np.zeros((0, 0)),
         )  # fmt: skip
+
+    def _runs(self, spans: Array, frozen: bool) -> Array:
+        """The blocks to be run, with their spans of jobs."""
+        blocks = [(number, block) for number, block in enumerate(self.structure.blocks) if block.frozen == frozen]
+        return np.array([(*b.code, b.looped, *spans[i : i + 2]) for i, b in blocks], int).reshape(-1, 5)
+
+    def program(
+        self, places: Mapping[str, int], steps: Sequence[str], ticks: int, speed: int, tie_order: str | None = None
+    ) -> Program:
+        """The program of a string of these steps, but for the rows that are frozen."""
+        where, sizes = np.array([places[step] for step in steps], int), np.array([self.rows, ticks, ticks, speed])
+        return self.common(False)._replace(steps=where, sizes=sizes, ranks=self._ranks(places, tie_order))
+
+    def freezing(self, program: Program) -> Program:
+        """The same program, but of the frozen blocks alone."""
+        spans = np.searchsorted(self.job_block, np.arange(len(self.structure.blocks) + 1))
+        return program._replace(blocks=self._runs(spans, frozen=True), frozen=np.zeros((0, program.sizes[1] + 1)))
+
+    def truncated(self, program: Program) -> Program:
+        """The same program, through whose memories no gradient passes."""
+        names = ("back_rows", "back_first", "back_last", "back_targets", "back_links")
+        names += ("slope_first", "slope_sources", "slope_links")
+        tables = self.common(True)
+        return program._replace(**{name: getattr(tables, name) for name in names})
 
     def _ranks(self, places: Mapping[str, int], tie_order: str | None) -> Array:
         """The places of all rows' keys in that order, from 2 on; 1 for those not in it. Empty without order."""
