@@ -171,7 +171,12 @@ class Machine:
             raise DMMError(f"weights are no array of numbers ({error}); give one a link") from None
         if vector.shape != (len(self.links),):
             raise DMMError(f"weights have shape {vector.shape}; this machine has {len(self.links)} links")
-        return replace(self, weights=from_leaves(zip(self.links, vector.tolist(), strict=True)))
+        weights = from_leaves(zip(self.links, vector.tolist(), strict=True))
+        if not np.isfinite(vector).all():
+            check_matrix(weights, "weights")  # says which
+        machine = object.__new__(Machine)  # the rest was checked when this machine was made
+        machine.__dict__.update(self.__dict__ | {"weights": weights})
+        return machine
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the machine as JSON: neurons, both matrices (links of weight zero included) and settings."""
@@ -235,9 +240,11 @@ def check_matrix(matrix: Mapping, what: str = "matrix") -> VValue:
         value = matrix if isinstance(matrix, VValue) else VValue(matrix)
     except DMMError as error:
         raise DMMError(f"{what}: {error}") from None
-    for path, _ in value.leaves():
+    for path, weight in value.leaves():
+        place = " / ".join(path)
+        if not abs(weight) <= sys.float_info.max:  # a sum may be larger than its terms
+            raise DMMError(f"{what}: {place}: {weight} is not finite as a float")
         if len(path) != 4 or NUMBER in path:
-            place = " / ".join(path)
             raise DMMError(f"{what}: {place} has depth {len(path)}; to-neuron, to-field, from-neuron, from-field: 4")
     return value
 

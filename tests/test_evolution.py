@@ -166,7 +166,7 @@ def test_threads_change_no_bit(monkeypatch, threads):
     monkeypatch.setenv("DMMLAB_THREADS", "1")
     alone = evolve(objective, 10, **options)
     monkeypatch.setenv("DMMLAB_THREADS", threads)
-    monkeypatch.setattr("dmmlab.engine.threads.WORTH", 0)
+    monkeypatch.setattr("dmmlab.engine.threads.WORTH", 1)
     shared = evolve(objective, 10, **options)
     assert shared.machine.vector().tobytes() == alone.machine.vector().tobytes()
     assert (shared.history == alone.history).all()

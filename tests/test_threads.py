@@ -22,7 +22,7 @@ def test_shared_and_alone_are_the_same_bits(monkeypatch, memory_gradient):
 
     monkeypatch.setenv("DMMLAB_THREADS", "1")
     alone = everything()
-    monkeypatch.setattr(threads, "WORTH", 0)
+    monkeypatch.setattr(threads, "WORTH", 1)
     for count in ("2", "5"):
         monkeypatch.setenv("DMMLAB_THREADS", count)
         for one, other in zip(alone, everything(), strict=True):
@@ -41,7 +41,7 @@ def test_the_cores_one_may_use_are_counted_unless_said(monkeypatch):
 
 
 def test_an_error_in_a_thread_is_raised(monkeypatch):
-    monkeypatch.setattr(threads, "WORTH", 0)
+    monkeypatch.setattr(threads, "WORTH", 1)
     monkeypatch.setenv("DMMLAB_THREADS", "2")
 
     def fail(*which):

@@ -14,7 +14,7 @@ import numpy as np
 from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 
-from dmmlab.engine import loops, tangents
+from dmmlab.engine import runs
 from dmmlab.engine.compiler import compile_machine
 from dmmlab.engine.jit import call
 from dmmlab.engine.program import Layout, Packed, Program, pack, tabulate
@@ -24,15 +24,17 @@ from dmmlab.interpreter import check_gradient, check_run
 from dmmlab.machines import Machine
 
 Array = np.ndarray
-MEMORY = 8.0  # MB of values and their gradient; a longer run goes in windows
+MEMORY = 7.0  # MB of values and their gradient; a longer run goes in windows
+PARTS = 16  # of that memory: one for the gradient of a window, the others for values of windows
 
 
 class Engine:
     """A machine compiled for some strings.
     `ticks` (None: characters × speed + 20) and speeds are one number or one a string. `answers(w)` gives left and right
     at every tick; past the end of a string they are zero. `dtype` is np.float64 or np.float32; for `tie_order` see
-    `max_norm`. A run whose values and gradient would take more than `memory` MB goes through in windows: the states
-    between them are kept, and going back each window is run again. Raises DMMError for what cannot be run.
+    `max_norm`. A run whose values and gradient would take more than `memory` MB goes in windows: the states between
+    them are kept, and going back those whose values no longer fitted are run again. Raises DMMError for what
+    cannot be run.
 
     >>> dmm.Engine(dmm.handcrafted_detector(), ["aa.", "b"]).answers(np.ones((5, 8))).shape  # members first
     (5, 2, 50, 2)
@@ -92,9 +94,10 @@ class Engine:
         values, freezing = np.zeros(layout.rows * (ticks + 1), self.dtype), layout.freezing(program)
         if len(freezing.blocks):
             nothing, answers = np.zeros((1, self.links), self.dtype), np.empty((1, 1, ticks, 2), self.dtype)
-            call(loops.many_values, self.dtype, pack([freezing], self.dtype), 0, 1, 0, 1, nothing, values, answers)
+            call(runs.many_values, self.dtype, pack([freezing], self.dtype), 0, 1, 0, 1, nothing, values, answers)
         frozen = values[: layout.frozen_rows * (ticks + 1)].reshape(-1, ticks + 1).copy()
-        program.sizes[2] = -(-ticks // self.windows(i))
+        windows, kept = self.cut(i)
+        program.sizes[3:] = -(-ticks // windows), kept
         return program._replace(frozen=frozen)
 
     @cached_property
@@ -117,16 +120,24 @@ class Engine:
         return self._layout(i).rows
 
     def windows(self, i: int) -> int:
-        """How many windows a run of string i goes in."""
-        bytes_at_a_tick = 2 * np.dtype(self.dtype).itemsize * max(self.rows(i), 1)
-        fitting = max(int(min(1e6 * self.memory / bytes_at_a_tick, 1e9)) - 1, 1)
-        return -(-self.ticks[i] // min(fitting, self.ticks[i]))
+        """In how many windows a run of string i goes."""
+        return self.cut(i)[0]
+
+    def cut(self, i: int) -> tuple[int, int]:
+        """The windows of string i, and of how many of them, the last ones, the values are kept."""
+        a_tick = np.dtype(self.dtype).itemsize * max(self.rows(i), 1)
+        fitting, ticks = int(min(1e6 * self.memory / a_tick, 1e9)), self.ticks[i]
+        if 2 * (ticks + 1) <= fitting:
+            return 1, 1
+        length = max(fitting // PARTS - 1, 1)
+        windows = -(-ticks // length)
+        return windows, max(min(windows, PARTS - 1, fitting // (length + 1) - 1), 1)
 
     @cached_property
-    def room(self) -> int:
-        """How many numbers the values of the longest window take."""
-        strings = range(len(self.strings))
-        return max(self.rows(i) * (-(-self.ticks[i] // self.windows(i)) + 1) for i in strings)
+    def room(self) -> tuple[int, int]:
+        """How many numbers there must be room for: values of the windows that are kept, the gradient of one."""
+        kept = [(program.sizes[0] * (program.sizes[3] + 1), program.sizes[4]) for program in self._programs]
+        return max(size * count for size, count in kept), max(size for size, _ in kept)
 
     @cached_property
     def _costs(self) -> list[int]:
@@ -157,8 +168,8 @@ class Engine:
         answers = np.zeros((len(members), len(self.strings), max(self.ticks), 2), self.dtype)
 
         def do(*which: int) -> None:
-            values, _ = room(self.room, self.dtype)
-            call(loops.many_values, self.dtype, self._full, *which, members, values, answers)
+            values, _ = room(*self.room, self.dtype)
+            call(runs.many_values, self.dtype, self._full, *which, members, values, answers)
 
         share(do, self._costs, len(members))
         return answers[0] if np.ndim(weights) == 1 else answers
@@ -171,8 +182,8 @@ class Engine:
         packed, gradients = self._packed(truncated), np.empty((len(self.strings), *members.shape), self.dtype)
 
         def do(*which: int) -> None:
-            buffers = room(self.room, self.dtype)
-            call(loops.many_gradients, self.dtype, packed, *which, members, *buffers, seeds, truncated, gradients)
+            buffers = room(*self.room, self.dtype)
+            call(runs.many_gradients, self.dtype, packed, *which, members, *buffers, seeds, truncated, gradients)
 
         share(do, self._costs, len(members))
         return _add_up(gradients).reshape(np.shape(weights))
@@ -190,8 +201,8 @@ class Engine:
         packed, factor = self._packed(truncated), self.dtype(1.0 / count)
 
         def do(*which: int) -> None:
-            fed = packed, *which, members, *room(self.room, self.dtype)
-            call(loops.many_losses, self.dtype, *fed, targets, factor, truncated, losses, gradients)
+            fed = packed, *which, members, *room(*self.room, self.dtype)
+            call(runs.many_losses, self.dtype, *fed, targets, factor, truncated, losses, gradients)
 
         share(do, self._costs, len(members))
         loss, single = _add_up(losses) / self.dtype(count), np.ndim(weights) == 1
@@ -205,8 +216,8 @@ class Engine:
         whole = max(self.rows(i) * (ticks + 1) for i, ticks in enumerate(self.ticks))
 
         def do(*which: int) -> None:
-            fed = self._full, *which, weights, *room(whole, self.dtype)
-            call(tangents.many_tangents, self.dtype, *fed, directions, changes)
+            fed = self._full, *which, weights, *room(whole, whole, self.dtype)
+            call(runs.many_tangents, self.dtype, *fed, directions, changes)
 
         share(do, self._costs, len(directions))
         return changes

@@ -46,7 +46,7 @@ class Program(NamedTuple):
     cleared: Array  # rows whose gradient must begin as zero
     answers: Array  # the two rows of the output
     steps: Array  # at which row of the input's stream each step of the string lies
-    sizes: Array  # rows, ticks, ticks of a window, ticks a step
+    sizes: Array  # rows, ticks, ticks a step, ticks of a window, windows whose values are kept
     constants: Array  # from here on, numbers
     fixed: Array  # weights of the fixed links
     ranks: Array  # of every row, at a tie of a max-norm
@@ -58,7 +58,7 @@ Packed = tuple[Array, Array, Array]
 
 
 def pack(programs: Sequence[Program], dtype: type) -> Packed:
-    """Programs in three arrays, for compiled code is called the faster the fewer there are; see `loops.unpack`.
+    """Programs in three arrays, for compiled code is called the faster the fewer there are; see `runs.unpack`.
 
     They are: where each array of each program begins and ends, (programs, 2 · arrays); all whole numbers; all others.
     What several programs share is there once.
@@ -210,7 +210,7 @@ class Layout:
             np.repeat(self.job_rows, np.diff(self.job_first))[keep][order], self.job_links[keep][order],
             np.concatenate([[0], np.cumsum(slope)])[self.job_first], self.job_sources[slope], self.job_links[slope],
             np.unique(back_rows), self.cleared, self.starts[list(self.structure.answers)],
-            np.zeros(0, int), np.zeros(4, int),
+            np.zeros(0, int), np.zeros(5, int),
             np.array(self.emitter.constants, float), self.structure.weights, np.zeros(0), np.zeros((0, 0)),
         )  # fmt: skip
 
@@ -223,7 +223,7 @@ class Layout:
         self, places: Mapping[str, int], steps: Sequence[str], ticks: int, speed: int, tie_order: str | None = None
     ) -> Program:
         """The program of a string of these steps, but for the rows that are frozen."""
-        where, sizes = np.array([places[step] for step in steps], int), np.array([self.rows, ticks, ticks, speed])
+        where, sizes = np.array([places[step] for step in steps], int), np.array([self.rows, ticks, speed, ticks, 1])
         return self.common(False)._replace(steps=where, sizes=sizes, ranks=self._ranks(places, tie_order))
 
     def freezing(self, program: Program) -> Program:

@@ -1,35 +1,24 @@
-"""The third loop: how the answers change along a direction of the weights, exactly. Least squares lives on it."""
+"""The third of the compiled loops: how all rows change along a direction of the weights, exactly.
+
+`tangents` hold the changes of what stands in the same rows of `values`. Least squares lives on them.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-
-from dmmlab.engine.jit import compiled
-from dmmlab.engine.loops import (
+from dmmlab.engine.forward import combine, row, running_sums, set_row
+from dmmlab.engine.instructions import (
     ADD,
-    CHARACTER,
     CLIP,
     COPY,
-    FILL,
-    GATHER,
     INNER,
     INNER_MORE,
-    LINK,
     NEGATE,
     NORM,
     RELU,
-    STEP,
     SUBTRACT,
     SUM,
-    begin_window,
-    combine,
-    pick,
-    row,
-    run_forward,
-    running_sums,
-    set_row,
-    unpack,
 )  # fmt: skip
+from dmmlab.engine.jit import compiled
 
 
 @compiled
@@ -86,81 +75,21 @@ def formulas_tangent(constants, values, tangents, stride, line, t, n):
 
 
 @compiled
-def jobs_tangent(rows, first, sources, values, tangents, live, stride, weights, changes, t, n, begin, end):
-    """What arrives at rows changes with what was emitted and with the weights; rows that do not change are left out."""
-    for j in range(begin, end):
-        moved = False
-        for k in range(first[j], first[j + 1]):
-            moved = moved or live[sources[k]] or changes[k] != 0
-        if moved:
-            live[rows[j]] = True
-            combine(rows, first[:-1], first[1:], sources, weights, tangents, tangents, stride, t, t - 1, n, j, j + 1)
-            out = row(tangents, rows[j], stride, t, n)
-            for k in range(first[j], first[j + 1]):
-                if changes[k] != 0:
-                    v, change = row(values, sources[k], stride, t - 1, n), changes[k]
-                    for i in range(n):
-                        out[i] += change * v[i]
-
-
-@compiled
-def reached(line, live):
-    """Whether an operand of an instruction changes; then its results are marked."""
-    code, to, a, b, rows = line[0], line[1], line[2], line[3], line[4]
-    if code in (LINK, GATHER, FILL, CHARACTER, STEP):
-        return False
-    found = live[a : a + rows].any() or (b >= 0 and live[b : b + rows].any())
-    if found:
-        live[to : to + (1 if code in (INNER, INNER_MORE, NORM) else rows)] = True
-    return found
-
-
-@compiled
-def run_tangent(program, values, tangents, live, weights, moves):
-    """The changes of all rows, in `tangents`, where `moves` are those of the entries' weights; after `run_forward`."""
-    p, n = program, program.sizes[1]
-    set_row(tangents, 0, 0, 0, p.sizes[0] * (n + 1), 0.0)
-    live[:] = False
+def run_tangent(program, values, tangents, stride, n, weights, moves):
+    """All blocks in order, after `run_forward`, where `moves` are the changes of the weights of all entries."""
+    p, ends = program, (program.job_first[:-1], program.job_first[1:])
     for block in range(len(p.blocks)):
         begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
         job, last_job = p.blocks[block, 3], p.blocks[block, 4]
-        if looped:  # what comes round is not known before
-            for c in range(begin, end):
-                live[p.code[c, 1] : p.code[c, 1] + p.code[c, 4]] = True
         for t in range(1, n + 1 if looped else 2):
             m = 1 if looped else n
-            jobs_tangent(
-                p.job_rows,
-                p.job_first,
-                p.job_sources,
-                values,
-                tangents,
-                live,
-                n + 1,
-                weights,
-                moves,
-                t,
-                m,
-                job,
-                last_job,
-            )
+            combine(p.job_rows, *ends, p.job_sources, weights, tangents, tangents, stride, t, t - 1, m, job, last_job)
+            for j in range(job, last_job):
+                for k in range(p.job_first[j], p.job_first[j + 1]):
+                    if moves[k] != 0:
+                        out = row(tangents, p.job_rows[j], stride, t, m)
+                        v = row(values, p.job_sources[k], stride, t - 1, m)
+                        for i in range(m):
+                            out[i] += moves[k] * v[i]
             for c in range(begin, end):
-                if reached(p.code[c], live):
-                    formulas_tangent(p.constants, values, tangents, n + 1, p.code[c], t, m)
-
-
-@compiled
-def many_tangents(packed, first, last, begin, end, weights, values, tangents, directions, changes):
-    """Changes of the answers, (directions, strings, ticks, 2), along directions (directions, links)."""
-    for i in range(first, last):
-        p = unpack(packed, i)
-        n = p.sizes[1]
-        job_weights, none = pick(weights, p.fixed, p.job_links), np.zeros(len(p.fixed), weights.dtype)
-        begin_window(p, values, n + 1, 0, n, np.zeros(len(p.states), weights.dtype))
-        run_forward(p, values, n + 1, n, job_weights)
-        live = np.zeros(p.sizes[0], np.bool_)
-        for d in range(begin, end):
-            run_tangent(p, values, tangents, live, job_weights, pick(directions[d], none, p.job_links))
-            for side in range(2):
-                for t in range(n):
-                    changes[d, i, t, side] = tangents[p.answers[side] * (n + 1) + 1 + t]
+                formulas_tangent(p.constants, values, tangents, stride, p.code[c], t, m)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from threading import local
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from dmmlab.files import DMMError, usable_cores
 
-WORTH = 400_000  # numbers to compute: with less than that, handing it to a thread takes longer than doing it
+WORTH = 200_000  # numbers to compute: with less than that, handing it to a thread takes longer than doing it
 _own = local()
 
 
@@ -26,12 +28,13 @@ def threads() -> int:
     return usable_cores()
 
 
-def room(size: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """Two arrays of at least that size that belong to this thread; what they hold is what the last user left."""
-    kept = _own.__dict__.get(dtype)
-    if kept is None or len(kept[0]) < size:
-        kept = _own.__dict__[dtype] = np.zeros(size, dtype), np.zeros(size, dtype)
-    return kept
+def room(values: int, slopes: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays of at least these sizes that belong to this thread; what they hold is what the last user left."""
+    kept = _own.__dict__.setdefault(dtype, [np.zeros(0, dtype), np.zeros(0, dtype)])
+    for i, size in enumerate((values, slopes)):
+        if len(kept[i]) < size:
+            kept[i] = np.zeros(size, dtype)
+    return kept[0], kept[1]
 
 
 @cache
@@ -45,13 +48,24 @@ def share(do: Callable[[int, int, int, int], None], costs: list[int], members: i
     `costs` are the numbers to compute for one member, one a string. The order of the calls is open, so each must have
     its own place for what it finds.
     """
-    workers = threads() if sum(costs) * members > WORTH else 1
+    work = sum(costs) * members
+    workers = threads() if work > 2 * WORTH else 1
     if workers == 1 or len(costs) * members == 1:
         do(0, len(costs), 0, members)
         return
-    size = max(1, -(-members // (4 * workers)))
+    pieces = min(max(work // (len(costs) * WORTH), 1), 4 * workers)
+    size = -(-members // pieces)
     heavy_first = np.argsort(costs, kind="stable")[::-1].tolist()
-    starts = range(0, members, size)
-    spans = [(i, i + 1, start, min(start + size, members)) for i in heavy_first for start in starts]
-    for _ in _pool(os.getpid(), workers).map(lambda span: do(*span), spans):
-        pass
+    spans = deque(
+        (i, i + 1, start, min(start + size, members)) for i in heavy_first for start in range(0, members, size)
+    )
+
+    def take() -> None:
+        with suppress(IndexError):  # none left
+            while True:
+                do(*spans.popleft())
+
+    others = [_pool(os.getpid(), workers).submit(take) for _ in range(workers - 1)]
+    take()
+    for other in others:
+        other.result()
