@@ -104,7 +104,7 @@ _DRAWING = {
     "recipes": ("STYLE",),
     "rewiring": ("draw_changes", "matrices", "plot_matrix"),
     "stepper": ("Stepper", "step_through"),
-    "tikz": ("tikz",),
+    "latex": ("tikz",),
 }
 _HOMES = {name: f"dmmlab.{module}" for module, names in _DRAWING.items() for name in names}
 
@@ -112,7 +112,6 @@ _HOMES = {name: f"dmmlab.{module}" for module, names in _DRAWING.items() for nam
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dmmlab' has no attribute {name!r}")
-    # "tikz" is a function and the module it lives in: what is asked for is put where the import put the module.
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)
     return value
 

@@ -18,10 +18,10 @@ from matplotlib.style import context
 
 from dmmlab.drawing import FILLS, MANY, NEGATIVE, POSITIVE, Drawing, layers_of, layout, parts_of, place_of
 from dmmlab.files import DMMError, output_root, parse_json, whole, write_whole
+from dmmlab.latex import tikz
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.recipes import STYLE, Sheet, replay
-from dmmlab.tikz import tikz
 
 MIME = "application/vnd.dmmlab.figure+json"
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # widths in inches, at print size

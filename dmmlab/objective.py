@@ -73,9 +73,9 @@ class Objective:
         errors = self.engine.answers(weights) - self._targets
         return errors[..., self._counted] / np.sqrt(len(self._targets))
 
-    def jacobian(self, weights: Array) -> Array:
-        """How the residuals change with each weight, (links, residuals): the engine's exact derivatives."""
-        changes = self.engine.tangents(weights, numpy.eye(len(weights)))
+    def jacobian(self, weights: Array, free: Array | slice = slice(None)) -> Array:
+        """How the residuals change with each weight, or those that are `free`, (links, residuals); exactly."""
+        changes = self.engine.tangents(weights, numpy.eye(len(weights))[free])
         return changes[..., self._counted] / np.sqrt(len(self._targets))
 
     def penalty(self, weights: Array) -> float | Array:

@@ -16,18 +16,16 @@ from typing import Any
 import numpy as np
 
 from dmmlab.engine.carried import supports
-from dmmlab.engine.sums import cholesky_solve, normal_equations, total
 from dmmlab.files import DMMError
 from dmmlab.machines import SOURCES, Link, Machine
 from dmmlab.objective import Objective
+from dmmlab.squares import least_squares
 from dmmlab.tasks import Task
 from dmmlab.training import Adam
 from dmmlab.vvalues import from_leaves
 
 Array = np.ndarray
 SOLVED = 1e-12  # data loss of a machine that answers exactly, up to what least squares leaves over
-ENOUGH = 1e-26  # data loss at which nothing but rounding is left
-DAMPING, GAIN = 1e-3, 1e-3  # where least squares begins; a share of the loss, and less than that thrice ends it
 ORDERS = ("leave-one-out", "magnitude")
 
 
@@ -91,44 +89,10 @@ def press(
 
 
 def solve(machine: Machine, task: Task, rounds: int = 40) -> tuple[Machine, float]:
-    """The machine with the weights of least data loss nearby, and that loss.
-
-    Levenberg–Marquardt (Marquardt 1963; Moré 1978) on the errors at all ticks, with the engine's exact derivatives.
-    Where nothing is left to gain it ends before all `rounds` are done.
-    """
+    """The machine with the weights of least data loss nearby, and that loss (see `least_squares`)."""
     objective = Objective(machine, task)
-    weights = objective.weights
-    with np.errstate(all="ignore"):
-        residuals = objective.residuals(weights)
-        loss = float(total(residuals * residuals))
-        if not len(weights) or not np.isfinite(loss):
-            return machine, loss
-        damping, scale, idle = DAMPING, np.full(len(weights), np.finfo(float).tiny), 0
-        for _ in range(rounds):
-            matrix, right = _normal_equations(objective.jacobian(weights), residuals)
-            if not (np.isfinite(matrix).all() and np.isfinite(right).all()):
-                break
-            scale = np.maximum(scale, np.diagonal(matrix))
-            before = loss
-            while damping < 1e10:
-                trial = weights - cholesky_solve(matrix, right, damping * scale)
-                residuals_there = objective.residuals(trial)
-                loss_there = float(total(residuals_there * residuals_there))
-                if loss_there < loss:
-                    weights, residuals, loss = trial, residuals_there, loss_there
-                    damping = max(damping / 10.0, 1e-12)
-                    break
-                damping *= 5.0
-            idle = idle + 1 if loss > (1.0 - GAIN) * before else 0
-            if loss < ENOUGH or loss == before or idle > 2:
-                break
+    weights, loss = least_squares(objective, objective.weights, np.ones(len(objective.weights), bool), rounds)
     return machine.with_vector(weights), loss
-
-
-def _normal_equations(jacobian: Array, residuals: Array) -> tuple[Array, Array]:
-    matrix, right = np.empty((len(jacobian),) * 2), np.empty(len(jacobian))
-    normal_equations(np.ascontiguousarray(jacobian), residuals, matrix, right)
-    return matrix, right
 
 
 def costs(machine: Machine, task: Task, order: str = "leave-one-out") -> Array:
@@ -145,21 +109,23 @@ def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "
     After every removal the rest is solved again; the removal stands if the data loss is zero then. Links named in
     `keep` are not tried. Returns the machine, its loss, what was cut, and what was refused with the loss it left.
     """
-    cost = costs(machine, task, order)
-    ranked = [machine.links[i] for i in np.argsort(cost, kind="stable") if str(machine.links[i]) not in keep]
+    objective, names = Objective(machine, task), [str(link) for link in machine.links]
+    ranked = [i for i in np.argsort(costs(machine, task, order), kind="stable").tolist() if names[i] not in keep]
     refused, share = [], len(ranked) // 4
     shares = []
     while share > 1:
         shares.append(ranked[:share])
         share //= 3
-    for some in (*shares, *([link] for link in ranked)):
-        smaller, loss = solve(without(machine, some), task)
+    for some in (*shares, *([i] for i in ranked)):
+        free = ~np.isin(np.arange(len(names)), some)
+        weights, loss = least_squares(objective, objective.weights * free, free)
         if loss < SOLVED:
+            smaller = without(machine.with_vector(weights), [machine.links[i] for i in some])
             gone = [str(link) for link in machine.links if link not in smaller.links]
             if not set(keep) & set(gone):
                 return {"machine": smaller, "loss": loss, "cut": gone, "refused": refused}
         left = loss if np.isfinite(loss) else None
-        refused.append({"links": [str(link) for link in some], "loss": left})
+        refused.append({"links": [names[i] for i in some], "loss": left})
     return {"machine": machine, "loss": None, "cut": [], "refused": refused}
 
 

@@ -22,10 +22,10 @@ CONDA_NAMES = {"graphviz": "python-graphviz"}
 ROOMS = [
     *("files", "trees", "vvalues", "neurons", "streams", "machines", "selves", "interpreter", "programs", "engine"),
     *("julia", "tasks", "objective", "training", "scheduler", "evolution"),
-    *("exactness", "pruning", "reading", "formulas", "synthesis"),
+    *("exactness", "squares", "pruning", "reading", "formulas", "synthesis"),
     *(
         "drawing",
-        "tikz",
+        "latex",
         "recipes",
         "figures",
         "rewiring",
@@ -81,3 +81,8 @@ def test_every_public_name_is_documented_and_typed():
         if inspect.isfunction(value):
             hints = inspect.signature(getattr(value, "fun", value))  # autograd wraps its primitives
             assert hints.return_annotation is not inspect.Signature.empty, name
+
+
+def test_no_public_name_is_that_of_a_module():
+    # An import of the module would put it where the name ought to be.
+    assert not {path.stem for path in MODULES} & {*dmm.__all__}

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 import dmmlab as dmm
+from dmmlab.latex import escape, tikz
 from dmmlab.machines import Machine
-from dmmlab.tikz import escape, tikz
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
