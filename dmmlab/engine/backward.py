@@ -6,23 +6,8 @@ its operands; where it is the first to do so (`fresh`) the row begins at zero.
 
 from __future__ import annotations
 
+from dmmlab.engine import instructions as op
 from dmmlab.engine.forward import combine, row, set_row
-from dmmlab.engine.instructions import (
-    ADD,
-    CHARACTER,
-    CLIP,
-    FILL,
-    GATHER,
-    INNER,
-    INNER_MORE,
-    LINK,
-    NEGATE,
-    NORM,
-    RELU,
-    STEP,
-    SUBTRACT,
-    SUM,
-)  # fmt: skip
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.lanes import LANES, four_inner_products
 
@@ -75,50 +60,63 @@ def sums_adjoint(slopes, stride, to, a, rows, t, n, cut):
 
 
 @compiled
+def inner_adjoint(values, slopes, stride, to, a, b, rows, t, n):
+    """Each factor gets what came back times the other factor."""
+    g = row(slopes, to, stride, t, n)
+    for r in range(rows):
+        v, to_v = row(values, a + r, stride, t, n), row(slopes, a + r, stride, t, n)
+        w, to_w = row(values, b + r, stride, t, n), row(slopes, b + r, stride, t, n)
+        for i in range(n):
+            to_v[i] += g[i] * w[i]
+        for i in range(n):
+            to_w[i] += g[i] * v[i]
+
+
+@compiled
+def elementwise_adjoint(code, g, v, to_v, to_w, x):
+    """What came back, where the instruction let it pass."""
+    if code == op.RELU:
+        for i in range(len(g)):
+            to_v[i] += g[i] if v[i] > 0 else 0.0
+    elif code == op.CLIP:
+        for i in range(len(g)):
+            to_v[i] += g[i] if abs(v[i]) < x else 0.0
+    elif code == op.NEGATE:
+        for i in range(len(g)):
+            to_v[i] -= g[i]
+    elif code != op.STEP:
+        for i in range(len(g)):
+            to_v[i] += g[i]
+    if code == op.ADD:
+        for i in range(len(g)):
+            to_w[i] += g[i]
+    elif code == op.SUBTRACT:
+        for i in range(len(g)):
+            to_w[i] -= g[i]
+
+
+@compiled
 def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, truncated, room):
     """The instructions `begin` to `end` in reverse: from the gradient of results to that of operands."""
     for c in range(end - 1, begin - 1, -1):
         code, to, a, b, rows = table[c, 0], table[c, 1], table[c, 2], table[c, 3], table[c, 4]
         extra, fresh = table[c, 5], table[c, 6]
-        if code in (LINK, GATHER, FILL, CHARACTER):
-            continue
         for r in range(rows):
             if fresh & 1:
                 set_row(slopes, a + r, stride, t, n, 0.0)
             if fresh & 2:
                 set_row(slopes, b + r, stride, t, n, 0.0)
-        if code == SUM:
+        if code == op.SUM:
             sums_adjoint(slopes, stride, to, a, rows, t, n, truncated and extra == 1)
-        elif code == NORM:
+        elif code == op.NORM:
             norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room)
-        elif code != STEP:
-            one = code in (INNER, INNER_MORE)
+        elif code in (op.INNER, op.INNER_MORE):
+            inner_adjoint(values, slopes, stride, to, a, b, rows, t, n)
+        elif code not in (op.FILL, op.CHARACTER):
             for r in range(rows):
-                g, out = row(slopes, to if one else to + r, stride, t, n), row(slopes, a + r, stride, t, n)
-                v = row(values, a + r, stride, t, n)
-                if one:
-                    w, other = row(values, b + r, stride, t, n), row(slopes, b + r, stride, t, n)
-                    for i in range(n):
-                        out[i] += g[i] * w[i]
-                    for i in range(n):
-                        other[i] += g[i] * v[i]
-                elif code == RELU:
-                    for i in range(n):
-                        out[i] += g[i] if v[i] > 0 else 0.0
-                elif code == CLIP:
-                    bound = constants[extra]
-                    for i in range(n):
-                        out[i] += g[i] if abs(v[i]) < bound else 0.0
-                elif code == NEGATE:
-                    for i in range(n):
-                        out[i] -= g[i]
-                else:
-                    for i in range(n):
-                        out[i] += g[i]
-                if code in (ADD, SUBTRACT):
-                    other = row(slopes, b + r, stride, t, n)
-                    for i in range(n):
-                        other[i] += g[i] if code == ADD else -g[i]
+                g, v = row(slopes, to + r, stride, t, n), row(values, a + r, stride, t, n)
+                to_v, to_w = row(slopes, a + r, stride, t, n), row(slopes, b + r, stride, t, n)
+                elementwise_adjoint(code, g, v, to_v, to_w, constants[extra])
 
 
 @compiled
@@ -164,16 +162,5 @@ def run_backward(program, values, slopes, stride, n, weights, truncated, room, g
         for t in range(n if looped else 0, 0, -1):
             adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, t, 1, truncated, room)
             combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, t - 1, t, 1, first, last)
-        add_slopes(
-            p.job_rows,
-            p.slope_first,
-            p.slope_sources,
-            p.slope_links,
-            values,
-            slopes,
-            stride,
-            n,
-            job,
-            last_job,
-            gradient,
-        )
+        links = p.job_rows, p.slope_first, p.slope_sources, p.slope_links
+        add_slopes(*links, values, slopes, stride, n, job, last_job, gradient)

@@ -6,21 +6,7 @@ time. No sum is left to chance: terms are added in the order of links and rows.
 
 from __future__ import annotations
 
-from dmmlab.engine.instructions import (
-    ADD,
-    CHARACTER,
-    CLIP,
-    COPY,
-    FILL,
-    INNER,
-    INNER_MORE,
-    NEGATE,
-    NORM,
-    RELU,
-    STEP,
-    SUBTRACT,
-    SUM,
-)  # fmt: skip
+from dmmlab.engine import instructions as op
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.lanes import LANES, WIDE, combine_narrow, combine_wide
 
@@ -100,53 +86,66 @@ def character(steps, speed, values, stride, to, a, rows, t, n):
 
 
 @compiled
+def reductions(code, values, stride, to, a, b, rows, t, n):
+    """Max-norms and inner products: one row out of several, gone through in their order."""
+    out = row(values, to, stride, t, n)
+    if code != op.INNER_MORE:
+        set_row(values, to, stride, t, n, 0.0)
+    for r in range(rows):
+        v = row(values, a + r, stride, t, n)
+        if code == op.NORM:
+            for i in range(n):
+                out[i] = max(out[i], abs(v[i]))
+        else:
+            w = row(values, b + r, stride, t, n)
+            for i in range(n):
+                out[i] += v[i] * w[i]
+
+
+@compiled
+def elementwise(code, out, v, w, x):
+    """One row out of one or two, tick by tick; x is a constant."""
+    if code == op.ADD:
+        for i in range(len(out)):
+            out[i] = v[i] + w[i]
+    elif code == op.SUBTRACT:
+        for i in range(len(out)):
+            out[i] = v[i] - w[i]
+    elif code == op.RELU:
+        for i in range(len(out)):
+            out[i] = v[i] if v[i] > 0 else 0.0
+    elif code == op.CLIP:
+        for i in range(len(out)):
+            out[i] = min(max(v[i], -x), x)
+    elif code == op.COPY:
+        for i in range(len(out)):
+            out[i] = v[i]
+    elif code == op.NEGATE:
+        for i in range(len(out)):
+            out[i] = -v[i]
+    elif code == op.STEP:
+        for i in range(len(out)):
+            out[i] = 1.0 if v[i] > 0 else 0.0
+    elif code == op.FILL:
+        for i in range(len(out)):
+            out[i] = x
+
+
+@compiled
 def formulas(table, constants, steps, speed, values, stride, begin, end, t, n):
     """Run the instructions `begin` to `end` but for links, on `n` ticks from `t` on."""
     for c in range(begin, end):
         code, to, a, b, rows, extra = table[c, 0], table[c, 1], table[c, 2], table[c, 3], table[c, 4], table[c, 5]
-        if code == SUM:
+        if code == op.SUM:
             running_sums(values, to, a, rows, stride, t, n)
-        elif code == CHARACTER:
+        elif code == op.CHARACTER:
             character(steps, speed, values, stride, to, a, rows, t, n)
-        elif code in (NORM, INNER):
-            set_row(values, to, stride, t, n, 0.0)
-        for r in range(rows):
-            o = row(values, to + r, stride, t, n)
-            v = row(values, a + r, stride, t, n)
-            if code == NORM:
-                o = row(values, to, stride, t, n)
-                for i in range(n):
-                    o[i] = max(o[i], abs(v[i]))
-            elif code in (INNER, INNER_MORE):
-                o, w = row(values, to, stride, t, n), row(values, b + r, stride, t, n)
-                for i in range(n):
-                    o[i] += v[i] * w[i]
-            elif code in (ADD, SUBTRACT):
-                w = row(values, b + r, stride, t, n)
-                if code == ADD:
-                    for i in range(n):
-                        o[i] = v[i] + w[i]
-                else:
-                    for i in range(n):
-                        o[i] = v[i] - w[i]
-            elif code == RELU:
-                for i in range(n):
-                    o[i] = v[i] if v[i] > 0 else 0.0
-            elif code == CLIP:
-                bound = constants[extra]
-                for i in range(n):
-                    o[i] = min(max(v[i], -bound), bound)
-            elif code == COPY:
-                for i in range(n):
-                    o[i] = v[i]
-            elif code == NEGATE:
-                for i in range(n):
-                    o[i] = -v[i]
-            elif code == STEP:
-                for i in range(n):
-                    o[i] = 1.0 if v[i] > 0 else 0.0
-            elif code == FILL:
-                set_row(values, to + r, stride, t, n, constants[extra])
+        elif code in (op.NORM, op.INNER, op.INNER_MORE):
+            reductions(code, values, stride, to, a, b, rows, t, n)
+        else:
+            for r in range(rows):
+                v, w = row(values, a + r, stride, t, n), row(values, b + r, stride, t, n)
+                elementwise(code, row(values, to + r, stride, t, n), v, w, constants[extra])
 
 
 @compiled

@@ -54,7 +54,7 @@ class Emitter:
         self.dot_clip, self.letters = dot_clip, letters
         self.code: list[Instruction] = []
         self.chunks: list[int] = []
-        self.constants: list[float] = []
+        self.constants = [0.0]  # the one that instructions without a constant name
 
     def allot(self, bits: int) -> Stream:
         """A stream of its own for what these classes carry."""

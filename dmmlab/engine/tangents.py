@@ -5,19 +5,8 @@
 
 from __future__ import annotations
 
+from dmmlab.engine import instructions as op
 from dmmlab.engine.forward import combine, row, running_sums, set_row
-from dmmlab.engine.instructions import (
-    ADD,
-    CLIP,
-    COPY,
-    INNER,
-    INNER_MORE,
-    NEGATE,
-    NORM,
-    RELU,
-    SUBTRACT,
-    SUM,
-)  # fmt: skip
 from dmmlab.engine.jit import compiled
 
 
@@ -41,35 +30,35 @@ def norm_tangent(values, tangents, stride, to, a, rows, t, n):
 def formulas_tangent(constants, values, tangents, stride, line, t, n):
     """One instruction but for links: the change of its result, from those of its operands."""
     code, to, a, b, rows, extra = line[0], line[1], line[2], line[3], line[4], line[5]
-    if code == SUM:
+    if code == op.SUM:
         running_sums(tangents, to, a, rows, stride, t, n)
-    elif code == NORM:
+    elif code == op.NORM:
         norm_tangent(values, tangents, stride, to, a, rows, t, n)
-    elif code == INNER:
+    elif code == op.INNER:
         set_row(tangents, to, stride, t, n, 0.0)
     for r in range(rows):
         out, x = row(tangents, to + r, stride, t, n), row(tangents, a + r, stride, t, n)
         v = row(values, a + r, stride, t, n)
-        if code in (INNER, INNER_MORE):
+        if code in (op.INNER, op.INNER_MORE):
             out = row(tangents, to, stride, t, n)
             w, y = row(values, b + r, stride, t, n), row(tangents, b + r, stride, t, n)
             for i in range(n):
                 out[i] += x[i] * w[i] + v[i] * y[i]
-        elif code in (ADD, SUBTRACT):
+        elif code in (op.ADD, op.SUBTRACT):
             y = row(tangents, b + r, stride, t, n)
             for i in range(n):
-                out[i] = x[i] + y[i] if code == ADD else x[i] - y[i]
-        elif code == RELU:
+                out[i] = x[i] + y[i] if code == op.ADD else x[i] - y[i]
+        elif code == op.RELU:
             for i in range(n):
                 out[i] = x[i] if v[i] > 0 else 0.0
-        elif code == CLIP:
+        elif code == op.CLIP:
             bound = constants[extra]
             for i in range(n):
                 out[i] = x[i] if abs(v[i]) < bound else 0.0
-        elif code == COPY:
+        elif code == op.COPY:
             for i in range(n):
                 out[i] = x[i]
-        elif code == NEGATE:
+        elif code == op.NEGATE:
             for i in range(n):
                 out[i] = -x[i]
 
