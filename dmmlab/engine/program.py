@@ -147,7 +147,6 @@ class Layout:
         entry = np.repeat(tables.first[job] - self.job_first[:-1], count) + np.arange(self.job_first[-1])
         self.job_sources = self.starts[tables.source[entry]] + np.repeat(offset, count)
         self.job_links, self.entry_cut = tables.link[entry], np.repeat(tables.cut[job], count)
-        self.entry_job = np.repeat(np.arange(len(job)), count)
 
     def _lay_code(self) -> tuple[Array, Array]:
         """The instructions in rows, and the rows whose gradient nobody begins."""
