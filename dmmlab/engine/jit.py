@@ -31,8 +31,7 @@ def call(function: Callable, dtype: type, *arguments: object) -> None:
     if (function, dtype) in _ready:
         function(*arguments)
         return
-    said = "dmmlab: compiling the engine for this processor (some ten seconds; later runs find it in a cache)"
-    timer = Timer(1.0, lambda: print(said, file=sys.stderr, flush=True))
+    timer = Timer(1.0, _say)
     timer.daemon = True
     timer.start()
     try:
@@ -40,3 +39,10 @@ def call(function: Callable, dtype: type, *arguments: object) -> None:
     finally:
         timer.cancel()
     _ready.add((function, dtype))
+
+
+def _say() -> None:
+    if "said" not in _ready:
+        _ready.add("said")
+        said = "dmmlab: compiling the engine for this processor (some ten seconds; later runs find it in a cache)"
+        print(said, file=sys.stderr, flush=True)
