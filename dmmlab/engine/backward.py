@@ -120,24 +120,23 @@ def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, 
 
 
 @compiled
-def add_slopes(rows, first, sources, links, values, slopes, stride, n, begin, end, gradient):
-    """Add to `gradient`, for each trained link of the jobs, the inner product of what it carried and what came back."""
-    for j in range(begin, end):
-        g = row(slopes, rows[j], stride, 1, n)
-        last = first[j + 1]
+def add_slopes(rows, first, targets, links, values, slopes, stride, n, gradient):
+    """Add to `gradient`, for each trained link, the inner product of what it carried and what came back."""
+    for j in range(len(rows)):
+        v, last = row(values, rows[j], stride, 0, n), first[j + 1]
         for k in range(first[j], last, 4):
             k1, k2, k3 = min(k + 1, last - 1), min(k + 2, last - 1), min(k + 3, last - 1)
-            a, b = row(values, sources[k], stride, 0, n), row(values, sources[k1], stride, 0, n)
-            c, d = row(values, sources[k2], stride, 0, n), row(values, sources[k3], stride, 0, n)
+            a, b = row(slopes, targets[k], stride, 1, n), row(slopes, targets[k1], stride, 1, n)
+            c, d = row(slopes, targets[k2], stride, 1, n), row(slopes, targets[k3], stride, 1, n)
             if n >= LANES:
-                x, y, z, u = four_inner_products(g, a, b, c, d, n)
+                x, y, z, u = four_inner_products(v, a, b, c, d, n)
             else:
-                x = y = z = u = g[0] * 0
+                x = y = z = u = v[0] * 0
                 for i in range(n):
-                    x += g[i] * a[i]
-                    y += g[i] * b[i]
-                    z += g[i] * c[i]
-                    u += g[i] * d[i]
+                    x += v[i] * a[i]
+                    y += v[i] * b[i]
+                    z += v[i] * c[i]
+                    u += v[i] * d[i]
             gradient[links[k]] += x
             if k + 1 < last:
                 gradient[links[k1]] += y
@@ -155,12 +154,11 @@ def run_backward(program, values, slopes, stride, n, weights, truncated, room, g
         set_row(slopes, r, stride, 0, n + 1, 0.0)
     for block in range(len(p.blocks) - 1, -1, -1):
         begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
-        job, last_job, first, last = p.blocks[block, 3], p.blocks[block, 4], p.code[end - 1, 1], p.code[end - 1, 2]
+        first, last = p.code[end - 1, 1], p.code[end - 1, 2]
         if not looped:
             combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, 0, 1, n, first, last)
             adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, 1, n, truncated, room)
         for t in range(n if looped else 0, 0, -1):
             adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, t, 1, truncated, room)
             combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, t - 1, t, 1, first, last)
-        links = p.job_rows, p.slope_first, p.slope_sources, p.slope_links
-        add_slopes(*links, values, slopes, stride, n, job, last_job, gradient)
+    add_slopes(p.slope_rows, p.slope_first, p.slope_targets, p.slope_links, values, slopes, stride, n, gradient)

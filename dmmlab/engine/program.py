@@ -25,7 +25,7 @@ class Program(NamedTuple):
 
     code: instructions (code, to, a, b, rows, extra, fresh); blocks: first, last, looped, their span of jobs. jobs: rows
     of input fields, with the sources and places of weights of what arrives; back: rows of output fields, with where
-    they are read; slope: as jobs, but only the links that are trained and that the gradient passes.
+    they are read; slope: the same for all rows that are read, but only along the links that are trained.
     """
 
     code: Array
@@ -39,8 +39,9 @@ class Program(NamedTuple):
     back_last: Array
     back_targets: Array
     back_links: Array
+    slope_rows: Array
     slope_first: Array
-    slope_sources: Array
+    slope_targets: Array
     slope_links: Array
     states: Array  # rows of output fields: all that the next tick knows
     cleared: Array  # rows whose gradient must begin as zero
@@ -147,6 +148,8 @@ class Layout:
         entry = np.repeat(tables.first[job] - self.job_first[:-1], count) + np.arange(self.job_first[-1])
         self.job_sources = self.starts[tables.source[entry]] + np.repeat(offset, count)
         self.job_links, self.entry_cut = tables.link[entry], np.repeat(tables.cut[job], count)
+        keys = np.repeat(offset, count), np.repeat(tables.order[job], count)
+        self.by_key = np.lexsort((self.job_sources, *keys))
 
     def _lay_code(self) -> tuple[Array, Array]:
         """The instructions in rows, and the rows whose gradient nobody begins."""
@@ -207,11 +210,19 @@ class Layout:
             code, self._runs(spans, frozen=False), self.job_rows, self.job_first, self.job_sources, self.job_links,
             back_rows, first, last,
             np.repeat(self.job_rows, np.diff(self.job_first))[keep][order], self.job_links[keep][order],
-            np.concatenate([[0], np.cumsum(slope)])[self.job_first], self.job_sources[slope], self.job_links[slope],
+            *self._slopes(slope),
             np.unique(back_rows), self.cleared, self.starts[list(self.structure.answers)],
             np.zeros(0, int), np.zeros(5, int),
             np.array(self.emitter.constants, float), self.structure.weights, np.zeros(0), np.zeros((0, 0)),
         )  # fmt: skip
+
+    def _slopes(self, mask: Array) -> tuple[Array, Array, Array, Array]:
+        """The trained links by the rows they read: keys together, so that what is read with them stays in the cache."""
+        order = self.by_key[mask[self.by_key]]
+        sources = self.job_sources[order]
+        starts = np.flatnonzero(np.diff(sources, prepend=-1))
+        targets = np.repeat(self.job_rows, np.diff(self.job_first))[order]
+        return sources[starts], np.append(starts, len(order)), targets, self.job_links[order]
 
     def _runs(self, spans: Array, frozen: bool) -> Array:
         """The blocks to be run, with their spans of jobs."""
@@ -233,7 +244,7 @@ class Layout:
     def truncated(self, program: Program) -> Program:
         """The same program, through whose memories no gradient passes."""
         names = ("back_rows", "back_first", "back_last", "back_targets", "back_links")
-        names += ("slope_first", "slope_sources", "slope_links")
+        names += ("slope_rows", "slope_first", "slope_targets", "slope_links")
         tables = self.common(True)
         return program._replace(**{name: getattr(tables, name) for name in names})
 

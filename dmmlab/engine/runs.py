@@ -25,7 +25,8 @@ def unpack(packed, i):
         part(w, s, 0).reshape((-1, 7)), part(w, s, 1).reshape((-1, 5)), part(w, s, 2), part(w, s, 3), part(w, s, 4),
         part(w, s, 5), part(w, s, 6), part(w, s, 7), part(w, s, 8), part(w, s, 9), part(w, s, 10), part(w, s, 11),
         part(w, s, 12), part(w, s, 13), part(w, s, 14), part(w, s, 15), part(w, s, 16), part(w, s, 17), part(w, s, 18),
-        part(x, s, 19), part(x, s, 20), part(x, s, 21), part(x, s, 22).reshape((-1, part(w, s, 18)[1] + 1)),
+        part(w, s, 19), part(x, s, 20), part(x, s, 21), part(x, s, 22),
+        part(x, s, 23).reshape((-1, part(w, s, 19)[1] + 1)),
     )  # fmt: skip
 
 
