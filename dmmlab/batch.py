@@ -213,8 +213,9 @@ class _Batch:
             return [([*self.plan], 1)]
         alone = [path for path, values in self.plan.items() if _shares_out_cores(path, values)]
         together = [path for path in self.plan if path not in alone]
-        # A long one that began last would be left with an idle core beside it.
-        return [(sorted(together, key=_last_seconds, reverse=True), at_a_time), (alone, 1)]
+        # A long one that began last would be left with an idle core beside it; but a short one soon has a result to show.
+        *long, short = sorted(together, key=_last_seconds, reverse=True) or [None]
+        return [([short, *long] if short else [], at_a_time), (alone, 1)]
 
     def run_stage(self, paths: list[Path], at_a_time: int) -> None:
         """Threads are enough: they only wait for kernels, which are processes. Side by side, each kernel has a core."""
