@@ -213,7 +213,7 @@ class _Batch:
             return [([*self.plan], 1)]
         alone = [path for path, values in self.plan.items() if _shares_out_cores(path, values)]
         together = [path for path in self.plan if path not in alone]
-        # A long one that began last would be left with an idle core beside it; but a short one soon has a result to show.
+        # A long one that began last would be left with an idle core beside it; a short one soon has a result to show.
         *long, short = sorted(together, key=_last_seconds, reverse=True) or [None]
         return [([short, *long] if short else [], at_a_time), (alone, 1)]
 
