@@ -9,9 +9,11 @@ import logging
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -339,9 +341,18 @@ def _make_manager(kernels: list[subprocess.Popen]) -> type:
             return kernelspec.KernelSpecManager(kernel_dirs=[])
 
         async def start_kernel(self, **options: Any) -> None:
+            # A free port may be somebody else's until the kernel takes it; files in a folder of one's own are not.
+            self.folder = tempfile.mkdtemp(prefix="dmmlab-")
+            if os.name == "posix" and len(self.folder) < 80:  # names of sockets are short
+                self.transport, self.ip = "ipc", f"{self.folder}/kernel"
+            self.connection_file = f"{self.folder}/kernel.json"
             await super().start_kernel(**options)
             KERNELS.add(self.provisioner.process)
             kernels.append(self.provisioner.process)
+
+        async def cleanup_resources(self, restart: bool = False) -> None:
+            await super().cleanup_resources(restart)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     return OwnKernelManager
 

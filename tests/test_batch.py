@@ -78,6 +78,10 @@ def stub(monkeypatch):
     return runs
 
 
+def read_summary(project):
+    return json.loads((project / "run" / "summary.json").read_text(encoding="utf-8"))
+
+
 def test_notebooks_are_found_in_the_order_of_their_numbers(project):
     for name in ("01-first.ipynb", "draft.ipynb", "1-x.ipynb", "10-last.ipynb"):
         write_notebook(project, name)
@@ -205,7 +209,7 @@ def test_an_unknown_number_is_refused(project, stub):
 
 
 def test_a_damaged_notebook_is_refused_before_anything_runs(project, stub):
-    (project / "notebooks" / "06-merge.ipynb").write_text("<<<<<<< HEAD\n")
+    (project / "notebooks" / "06-merge.ipynb").write_text("<<<<<<< HEAD\n", encoding="utf-8")
     with pytest.raises(DMMError, match="06-merge.ipynb: not a notebook"):
         run_notebooks()
     assert not stub
@@ -239,7 +243,7 @@ def test_a_notebook_edited_during_its_run_is_not_replaced(project, monkeypatch):
     monkeypatch.setattr(batch, "_execute", edit)
     (entry,) = run_notebooks([2], in_place=True)
     assert entry["status"] == "failed"
-    assert "edited = True" in (project / "notebooks" / "02-fit.ipynb").read_text()
+    assert "edited = True" in (project / "notebooks" / "02-fit.ipynb").read_text(encoding="utf-8")
 
 
 def test_cleaning_keeps_only_what_lasts():
@@ -276,7 +280,7 @@ def test_a_run_keeps_done_and_failed_notebooks(project, monkeypatch, capsys):
     foreign = project.parent / "jupyter" / "kernels" / "python3" / "kernel.json"
     monkeypatch.setenv("JUPYTER_PATH", str(foreign.parents[2]))
     foreign.parent.mkdir(parents=True)
-    foreign.write_text(json.dumps({"argv": ["false"], "display_name": "other", "language": "python"}))
+    foreign.write_text(json.dumps({"argv": ["false"], "display_name": "other", "language": "python"}), encoding="utf-8")
     told = "import os, sys\nprint(sys.executable, *map(os.getenv, ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS')))"
     write_notebook(project, "02-fit.ipynb", parameters_cell("steps: int = 25"), told, "print(steps)")
     write_notebook(project, "03-wrong.ipynb", parameters_cell("steps: int = 25"), "1", "1 / 0", "2")
@@ -287,7 +291,7 @@ def test_a_run_keeps_done_and_failed_notebooks(project, monkeypatch, capsys):
     (folder,) = (project / "data" / "runs").iterdir()
     names = ["02-fit.ipynb", "03-wrong.failed.ipynb", "05-plot.failed.ipynb", "summary.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
-    summary = json.loads((folder / "summary.json").read_text())
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert [entry["status"] for entry in summary] == ["done", "failed", "failed"]
     assert [entry.get("error") for entry in summary] == [None, "ZeroDivisionError", "DeadKernelError"]
     assert [entry.get("cell") for entry in summary] == [None, 4, 3]  # the injected parameters are cell 2
@@ -424,7 +428,7 @@ def test_one_or_two_at_a_time_leave_the_same(project, monkeypatch, capsys):
     for count in (1, 2):
         monkeypatch.setattr(batch, "usable_cores", lambda count=count: count)
         assert main(["run", "--output", f"runs-{count}"]) == 1
-        files = {path.name: path.read_text() for path in (project / f"runs-{count}").iterdir()}
+        files = {path.name: path.read_text(encoding="utf-8") for path in (project / f"runs-{count}").iterdir()}
         summary = json.loads(files.pop("summary.json"))
         assert [Path(entry.pop("output")).parent.name for entry in summary] == [f"runs-{count}"] * 3
         assert [entry.pop("seconds") > 0 for entry in summary] == [True] * 3
@@ -464,7 +468,7 @@ SLEEP = """\
 import os, subprocess, time
 from pathlib import Path
 child = subprocess.Popen(["sleep", "600"])
-Path("NAME.part").write_text(f"{os.getpid()} {child.pid}")
+Path("NAME.part").write_text(f"{os.getpid()} {child.pid}", encoding="utf-8")
 Path("NAME.part").rename("NAME")
 while not Path("go").exists():
     time.sleep(0.02)
@@ -486,7 +490,7 @@ def start_batch(project):
         files = [project / "notebooks" / name for name in ("05-plot", "06-more")]
         wait_until(lambda: process.poll() is not None or summary.exists() and all(path.exists() for path in files))
         assert process.poll() is None, process.stdout.read()
-        started.extend(psutil.Process(int(pid)) for path in files for pid in path.read_text().split())
+        started.extend(psutil.Process(int(pid)) for path in files for pid in path.read_text(encoding="utf-8").split())
         return process, started[1:]
 
     yield start
@@ -513,7 +517,7 @@ def test_ctrl_c_ends_everything_and_reports_what_was_finished(project, start_bat
     assert len(others) == 4
     wait_until(lambda: all(map(has_ended, others)))
     assert sorted(path.name for path in (project / "run").iterdir()) == ["02-fit.ipynb", "summary.json"]
-    assert [entry["number"] for entry in json.loads((project / "run" / "summary.json").read_text())] == ["02"]
+    assert [entry["number"] for entry in read_summary(project)] == ["02"]
 
 
 def test_a_batch_in_the_background_is_not_stopped_by_ctrl_c(project, start_batch):
@@ -522,7 +526,7 @@ def test_a_batch_in_the_background_is_not_stopped_by_ctrl_c(project, start_batch
     (project / "notebooks" / "go").touch()
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 0, text
-    assert [entry["status"] for entry in json.loads((project / "run" / "summary.json").read_text())] == ["done"] * 3
+    assert [entry["status"] for entry in read_summary(project)] == ["done"] * 3
 
 
 def test_what_was_interrupted_is_told_as_the_summary_so_far(project, monkeypatch, cores, capsys):
@@ -538,7 +542,7 @@ def test_what_was_interrupted_is_told_as_the_summary_so_far(project, monkeypatch
     assert main(["run"]) == 130
     assert "02-fit.ipynb  done" in capsys.readouterr().out
     (summary,) = folder.glob("*/summary.json")
-    assert [entry["notebook"] for entry in json.loads(summary.read_text())] == ["02-fit.ipynb"]
+    assert [entry["notebook"] for entry in json.loads(summary.read_text(encoding="utf-8"))] == ["02-fit.ipynb"]
 
 
 # ---- the bits of results ----
@@ -573,7 +577,7 @@ def test_bits_are_compared_with_those_of_the_committed_notebook(project, monkeyp
     failure = {}
     (entry,) = run_notebooks([2], output="default")
     assert entry["bits"] == bits
-    assert json.loads((project / "default" / "summary.json").read_text())[0]["bits"] == bits
+    assert json.loads((project / "default" / "summary.json").read_text(encoding="utf-8"))[0]["bits"] == bits
     assert run_notebooks([2], {"steps": 1}, output="changed")[0]["bits"] is None
     failure = {"cell": 1, "error": "Error", "message": "wrong"}
     assert run_notebooks([2], output="failed")[0]["bits"] is None
@@ -628,8 +632,8 @@ def test_the_list_gives_defaults_and_the_newest_duration(project, capsys):
     for name, summary in runs.items():
         folder = project / "data" / "runs" / f"20250101-00000{name}"
         folder.mkdir(parents=True)
-        (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "summary.json").write_text("{")
+        (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    (folder / "summary.json").write_text("{", encoding="utf-8")
     table = describe_notebooks()
     assert [row["seconds"] for row in table] == [2.0, None, 4.25]
     assert table[0]["parameters"]["label"] == '"#red"'

@@ -45,12 +45,12 @@ def test_permissions_follow_the_umask(tmp_path, umask, mode):
 @pytest.fixture
 def old_file(tmp_path):
     path = tmp_path / "file.json"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     return path
 
 
 def is_untouched(path):
-    return path.read_text() == "old" and list(path.parent.iterdir()) == [path]
+    return path.read_text(encoding="utf-8") == "old" and list(path.parent.iterdir()) == [path]
 
 
 def fail(error):

@@ -68,15 +68,15 @@ def test_has_typed_and_commented_parameters(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
 def test_holds_no_paths_of_a_machine(path):
-    assert str(ROOT.parent) + "/" not in path.read_text()
-    assert not re.search(r"/(home|root|Users)/", path.read_text())
+    assert str(ROOT.parent) + "/" not in path.read_text(encoding="utf-8")
+    assert not re.search(r"/(home|root|Users)/", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
 def test_runs_with_other_parameters_under_plain_papermill(path, tmp_path, monkeypatch):
     # A project of its own, so that the test leaves the real figures and results alone.
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
     for name in ("data/journal", "data/machines"):
         shutil.copytree(ROOT / name, tmp_path / name)
     parameters, number = SMALL[path.stem[:2]], path.stem[:2]
@@ -84,7 +84,7 @@ def test_runs_with_other_parameters_under_plain_papermill(path, tmp_path, monkey
     executed = papermill.execute_notebook(
         path, out, parameters, kernel_name="python3", cwd=tmp_path / "notebooks", progress_bar=False
     )
-    results = json.loads((tmp_path / f"data/results/{path.stem}.json").read_text())
+    results = json.loads((tmp_path / f"data/results/{path.stem}.json").read_text(encoding="utf-8"))
     assert [*read_bits(executed)] == [path.stem]
     results.pop("measured", None)
     assert not re.search(r"second|\bms\b|\bMB\b", json.dumps(results)), "times and memory are given as `measured`"
