@@ -14,7 +14,7 @@ import numpy as np
 
 from dmmlab.files import DMMError, usable_cores
 
-WORTH = 200_000  # numbers to compute: with less than that, handing it to a thread takes longer than doing it
+WORTH = 600_000  # numbers to compute: with less than that, handing it to a thread takes longer than doing it
 _own = local()
 
 
@@ -53,7 +53,7 @@ def share(do: Callable[[int, int, int, int], None], costs: list[int], members: i
     if workers == 1 or len(costs) * members == 1:
         do(0, len(costs), 0, members)
         return
-    pieces = min(max(work // (len(costs) * WORTH), 1), 4 * workers)
+    pieces = workers * min(max(work // (len(costs) * workers * WORTH), 1), 4)
     size = -(-members // pieces)
     heavy_first = np.argsort(costs, kind="stable")[::-1].tolist()
     spans = deque(
