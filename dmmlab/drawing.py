@@ -17,6 +17,7 @@ import graphviz
 import matplotlib
 
 from dmmlab.files import DMMError, whole, write_whole
+from dmmlab.graphs import reached
 from dmmlab.machines import SOURCES, Machine
 from dmmlab.neurons import find_kind
 
@@ -149,15 +150,6 @@ def draw(
     return Drawing(graph.source, f"{len(kinds)} neurons, {len(soft)} soft links, {len(wires) - len(soft)} fixed")
 
 
-def _reached(start: list[str], steps: list[tuple[str, str]]) -> set[str]:
-    """All names that steps (from, to) lead to, those at the start included."""
-    found, new = set(), {*start}
-    while new:
-        found |= new
-        new = {b for a, b in steps if a in new} - found
-    return found
-
-
 def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[tuple]]:
     """What is drawn, sorted: names of neurons with their kinds; links with their weights and whether they are fixed."""
     kinds = dict(sorted(machine.neurons.items()))
@@ -166,8 +158,8 @@ def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[tu
     if live_only:
         wires = [wire for wire in wires if wire[1] != 0]
         steps = [(link.from_neuron, link.to_neuron) for link, _, _ in wires]
-        fed = _reached([name for name, kind in kinds.items() if kind in SOURCES], steps)
-        useful = _reached([name for name, kind in kinds.items() if kind == "output"], [step[::-1] for step in steps])
+        fed = reached([name for name, kind in kinds.items() if kind in SOURCES], steps)
+        useful = reached([name for name, kind in kinds.items() if kind == "output"], [step[::-1] for step in steps])
         kinds = {name: kind for name, kind in kinds.items() if kind == "output" or name in fed & useful}
         wires = [wire for wire in wires if wire[0].to_neuron in kinds and wire[0].from_neuron in kinds]
     return kinds, wires

@@ -17,6 +17,7 @@ import numpy as np
 
 from dmmlab.engine.carried import supports
 from dmmlab.files import DMMError
+from dmmlab.graphs import reached
 from dmmlab.machines import SOURCES, Link, Machine
 from dmmlab.objective import Objective
 from dmmlab.squares import least_squares
@@ -45,9 +46,7 @@ def living(machine: Machine) -> Machine:
         inputs, outputs, _ = supports(machine, weights)
         links = [*weights, *machine.fixed_links]
         flowing = [link for link in links if inputs.get(link[:2], 0) & outputs.get(link[2:], 0)]
-        useful = {machine.output}
-        while new := {link.from_neuron for link in flowing if link.to_neuron in useful} - useful:
-            useful |= new
+        useful = reached([machine.output], [(link.to_neuron, link.from_neuron) for link in flowing])
         kept = {link: weights[link] for link in flowing if link in weights and link.to_neuron in useful}
         if len(kept) == len(weights):
             break
@@ -97,10 +96,14 @@ def solve(machine: Machine, task: Task, rounds: int = 40) -> tuple[Machine, floa
 
 def costs(machine: Machine, task: Task, order: str = "leave-one-out") -> Array:
     """What removing each link would cost, (links,): the data loss without it, or, for "magnitude", its `|weight|`."""
-    weights = machine.vector()
+    return _costs(Objective(machine, task), order)
+
+
+def _costs(objective: Objective, order: str) -> Array:
+    weights = objective.weights
     if order == "magnitude":
         return np.abs(weights)
-    return Objective(machine, task).data_loss(weights * (1.0 - np.eye(len(weights))))
+    return objective.data_loss(weights * (1.0 - np.eye(len(weights))))
 
 
 def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "leave-one-out") -> dict[str, Any]:
@@ -110,7 +113,7 @@ def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "
     `keep` are not tried. Returns the machine, its loss, what was cut, and what was refused with the loss it left.
     """
     objective, names = Objective(machine, task), [str(link) for link in machine.links]
-    ranked = [i for i in np.argsort(costs(machine, task, order), kind="stable").tolist() if names[i] not in keep]
+    ranked = [i for i in np.argsort(_costs(objective, order), kind="stable").tolist() if names[i] not in keep]
     refused, share = [], len(ranked) // 4
     shares = []
     while share > 1:

@@ -20,7 +20,19 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dmmlab").rglob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
 ROOMS = [
-    *("files", "trees", "vvalues", "neurons", "streams", "machines", "selves", "interpreter", "programs", "engine"),
+    *(
+        "files",
+        "graphs",
+        "trees",
+        "vvalues",
+        "neurons",
+        "streams",
+        "machines",
+        "selves",
+        "interpreter",
+        "programs",
+        "engine",
+    ),
     *("julia", "tasks", "objective", "training", "scheduler", "evolution"),
     *("exactness", "squares", "pruning", "reading", "formulas", "synthesis"),
     *(

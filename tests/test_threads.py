@@ -44,8 +44,10 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
     monkeypatch.setattr(threads, "WORTH", 1)
     monkeypatch.setenv("DMMLAB_THREADS", "2")
 
-    def fail(*which):
-        raise ValueError("here")
+    for kind in (ValueError, IndexError):
 
-    with pytest.raises(ValueError, match="here"):
-        threads.share(fail, [1, 1], 4)
+        def fail(*which, kind=kind):
+            raise kind("here")
+
+        with pytest.raises(kind, match="here"):
+            threads.share(fail, [1, 1], 4)

@@ -65,7 +65,9 @@ class Engine:
         self.links, self.dtype, self.tie_order, self.memory = len(machine.links), dtype, tie_order, memory
         self._structure, self._emitter = compile_machine(machine)
         tables, self._layouts = tabulate(self._structure, self._emitter), {}
-        for keys in {len(self._free(string)) for string in self.strings}:
+        letters = self._emitter.letters
+        self._free = [sorted(set(string) - letters.keys()) for string in self.strings]  # that no kind emits by itself
+        for keys in {len(free) for free in self._free}:
             self._layouts[keys] = Layout(self._structure, self._emitter, tables, keys)
         self._programs = [self._program(i) for i in range(len(self.strings))]
 
@@ -78,17 +80,13 @@ class Engine:
 
     # ---- programs ----
 
-    def _free(self, string: Sequence[str]) -> list[str]:
-        """The characters of a string that no kind emits by itself."""
-        return sorted(set(string) - self._emitter.letters.keys())
-
     def _layout(self, i: int) -> Layout:
-        return self._layouts[len(self._free(self.strings[i]))]
+        return self._layouts[len(self._free[i])]
 
     def _program(self, i: int) -> Program:
         """The program of string i, with the rows that are the same for all weights: clock and input above all."""
         string, ticks, layout = self.strings[i], self.ticks[i], self._layout(i)
-        keys = [*self._free(string), *sorted(self._emitter.letters, key=self._emitter.letters.get)]
+        keys = [*self._free[i], *sorted(self._emitter.letters, key=self._emitter.letters.get)]
         places = {key: place for place, key in enumerate(keys)}
         program = layout.program(places, string, ticks, self.ticks_per_character[i], self.tie_order)
         values, freezing = np.zeros(layout.rows * (ticks + 1), self.dtype), layout.freezing(program)
@@ -178,7 +176,7 @@ class Engine:
         """The gradient for the weights from that for the answers, in the shapes of `answers`; runs the machine anew."""
         check_gradient(memory_gradient)
         members, truncated = self._members(weights), memory_gradient == "truncated"
-        seeds = np.array(gradient, self.dtype).reshape(len(members), len(self.strings), max(self.ticks), 2)
+        seeds = np.ascontiguousarray(gradient, self.dtype).reshape(len(members), len(self.strings), max(self.ticks), 2)
         packed, gradients = self._packed(truncated), np.empty((len(self.strings), *members.shape), self.dtype)
 
         def do(*which: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from dmmlab.engine.carried import NUM, End, fields_of, supports
 from dmmlab.engine.instructions import EMPTY, GATHER, LINK, Emitter, Instruction, Stream
+from dmmlab.graphs import components, reached
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import NUMBER, find_kind
 
@@ -64,57 +65,9 @@ def _memories(machine: Machine) -> set[Link]:
     return {link for link in own if link.to_field == find_kind(machine.neurons[link[0]]).memory}
 
 
-def _live(links: Iterable[Link], output: str) -> set[str]:
-    """The neurons from which links lead to the output."""
-    sources: dict[str, set[str]] = {}
-    for link in links:
-        sources.setdefault(link.to_neuron, set()).add(link.from_neuron)
-    live, waiting = {output}, [output]
-    while waiting:
-        new = sources.get(waiting.pop(), set()) - live
-        live |= new
-        waiting += new
-    return live
-
-
-def components(sources: dict[str, list[str]]) -> list[list[str]]:
-    """The strongly connected components of a graph name → names it reads, each after all those it reads from.
-
-    Tarjan 1972, with a stack of its own, for machines are deeper than Python's.
-    """
-    number: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    waiting: list[str] = []
-    done: set[str] = set()
-    found: list[list[str]] = []
-    for root in sources:
-        path = [] if root in number else [(root, iter(sources[root]))]
-        while path:
-            name, rest = path[-1]
-            if name not in number:
-                number[name] = lowest[name] = len(number)
-                waiting.append(name)
-            for source in rest:
-                if source not in number:
-                    path.append((source, iter(sources[source])))
-                    break
-                if source not in done:
-                    lowest[name] = min(lowest[name], number[source])
-            else:
-                path.pop()
-                if path:
-                    lowest[path[-1][0]] = min(lowest[path[-1][0]], lowest[name])
-                if lowest[name] == number[name]:
-                    start = waiting.index(name)
-                    found.append(waiting[start:])
-                    done.update(found[-1])
-                    del waiting[start:]
-    return found
-
-
 def _find_blocks(machine: Machine, soft: Iterable[Link], links: Iterable[Link], memories: set[Link]) -> list[Block]:
     """The live neurons in blocks, in an order in which each reads only from itself and those before; frozen first."""
-    live = _live(links, machine.output)
+    live = reached([machine.output], [(link.to_neuron, link.from_neuron) for link in links])
     sources: dict[str, list[str]] = {name: [] for name in machine.neurons if name in live}
     for link in links:
         if link.to_neuron in live and link not in memories:

@@ -17,15 +17,15 @@ from dmmlab.engine.compiler import Structure
 from dmmlab.engine.instructions import CHARACTER, FILL, GATHER, INNER, INNER_MORE, LINK, NORM, Emitter, Instruction
 
 Array = np.ndarray
-TO, A, B, ROWS, EXTRA, FRESH = range(1, 7)  # columns of the code; FRESH: 1, 2: the gradient of a, b begins here
 
 
 class Program(NamedTuple):
     """What the loops read. Jobs are combinations: job j adds up `job_first[j]` to `job_first[j + 1]` of its table.
 
-    code: instructions (code, to, a, b, rows, extra, fresh); blocks: first, last, looped, their span of jobs. jobs: rows
-    of input fields, with the sources and places of weights of what arrives; back: rows of output fields, with where
-    they are read; slope: the same for all rows that are read, but only along the links that are trained.
+    code: instructions (code, to, a, b, rows, extra, fresh: 1, 2 where the gradient of a, b begins); of LINK and GATHER
+    the code and their span of jobs. blocks: first, last, looped, their span of jobs. jobs: rows of input fields, with
+    the sources and places of weights of what arrives; back: rows of output fields, with where they are read; slope: the
+    same for all rows that are read, but only along the links that are trained.
     """
 
     code: Array
@@ -150,6 +150,8 @@ class Layout:
         self.job_links, self.entry_cut = tables.link[entry], np.repeat(tables.cut[job], count)
         keys = np.repeat(offset, count), np.repeat(tables.order[job], count)
         self.by_key = np.lexsort((self.job_sources, *keys))
+        self.job_targets = np.repeat(self.job_rows, count)
+        self.spans = np.searchsorted(self.job_block, np.arange(len(self.structure.blocks) + 1))  # of jobs, by block
 
     def _lay_code(self) -> tuple[Array, Array]:
         """The instructions in rows, and the rows whose gradient nobody begins."""
@@ -194,7 +196,6 @@ class Layout:
 
     def _write_common(self, truncated: bool) -> Program:
         blocks, code = self.structure.blocks, self.code.copy()
-        spans = np.searchsorted(self.job_block, np.arange(len(blocks) + 1))
         keep, slope = self.job_sources >= self.frozen_rows, self.job_links < self.structure.links
         if truncated:
             keep, slope = keep & (self.entry_cut == 0), slope & (self.entry_cut == 0)
@@ -203,13 +204,13 @@ class Layout:
         emitted = [self.rows_of(() if b.frozen else each) for b, each in zip(blocks, self.emitted, strict=True)]
         back_rows, back_ends = np.concatenate(emitted), np.cumsum([0, *map(len, emitted)])
         for number, block in enumerate(blocks):
-            code[block.code[0], TO:B] = spans[number : number + 2]
-            code[block.code[1] - 1, TO:B] = back_ends[number : number + 2]
+            code[block.code[0], 1:3] = self.spans[number : number + 2]
+            code[block.code[1] - 1, 1:3] = back_ends[number : number + 2]
         first, last = (np.searchsorted(sources, back_rows, side) for side in ("left", "right"))
         return Program(
-            code, self._runs(spans, frozen=False), self.job_rows, self.job_first, self.job_sources, self.job_links,
+            code, self._runs(frozen=False), self.job_rows, self.job_first, self.job_sources, self.job_links,
             back_rows, first, last,
-            np.repeat(self.job_rows, np.diff(self.job_first))[keep][order], self.job_links[keep][order],
+            self.job_targets[keep][order], self.job_links[keep][order],
             *self._slopes(slope),
             np.unique(back_rows), self.cleared, self.starts[list(self.structure.answers)],
             np.zeros(0, int), np.zeros(5, int),
@@ -221,13 +222,12 @@ class Layout:
         order = self.by_key[mask[self.by_key]]
         sources = self.job_sources[order]
         starts = np.flatnonzero(np.diff(sources, prepend=-1))
-        targets = np.repeat(self.job_rows, np.diff(self.job_first))[order]
-        return sources[starts], np.append(starts, len(order)), targets, self.job_links[order]
+        return sources[starts], np.append(starts, len(order)), self.job_targets[order], self.job_links[order]
 
-    def _runs(self, spans: Array, frozen: bool) -> Array:
+    def _runs(self, frozen: bool) -> Array:
         """The blocks to be run, with their spans of jobs."""
         blocks = [(number, block) for number, block in enumerate(self.structure.blocks) if block.frozen == frozen]
-        return np.array([(*b.code, b.looped, *spans[i : i + 2]) for i, b in blocks], int).reshape(-1, 5)
+        return np.array([(*b.code, b.looped, *self.spans[i : i + 2]) for i, b in blocks], int).reshape(-1, 5)
 
     def program(
         self, places: Mapping[str, int], steps: Sequence[str], ticks: int, speed: int, tie_order: str | None = None
@@ -238,8 +238,7 @@ class Layout:
 
     def freezing(self, program: Program) -> Program:
         """The same program, but of the frozen blocks alone."""
-        spans = np.searchsorted(self.job_block, np.arange(len(self.structure.blocks) + 1))
-        return program._replace(blocks=self._runs(spans, frozen=True), frozen=np.zeros((0, program.sizes[1] + 1)))
+        return program._replace(blocks=self._runs(frozen=True), frozen=np.zeros((0, program.sizes[1] + 1)))
 
     def truncated(self, program: Program) -> Program:
         """The same program, through whose memories no gradient passes."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dmmlab.engine import instructions as op
-from dmmlab.engine.forward import combine, row, running_sums, set_row
+from dmmlab.engine.forward import combine, elementwise, row, running_sums, set_row
 from dmmlab.engine.jit import compiled
 
 
@@ -44,10 +44,6 @@ def formulas_tangent(constants, values, tangents, stride, line, t, n):
             w, y = row(values, b + r, stride, t, n), row(tangents, b + r, stride, t, n)
             for i in range(n):
                 out[i] += x[i] * w[i] + v[i] * y[i]
-        elif code in (op.ADD, op.SUBTRACT):
-            y = row(tangents, b + r, stride, t, n)
-            for i in range(n):
-                out[i] = x[i] + y[i] if code == op.ADD else x[i] - y[i]
         elif code == op.RELU:
             for i in range(n):
                 out[i] = x[i] if v[i] > 0 else 0.0
@@ -55,12 +51,8 @@ def formulas_tangent(constants, values, tangents, stride, line, t, n):
             bound = constants[extra]
             for i in range(n):
                 out[i] = x[i] if abs(v[i]) < bound else 0.0
-        elif code == op.COPY:
-            for i in range(n):
-                out[i] = x[i]
-        elif code == op.NEGATE:
-            for i in range(n):
-                out[i] = -x[i]
+        elif code in (op.ADD, op.SUBTRACT, op.COPY, op.NEGATE):  # they are linear
+            elementwise(code, out, x, row(tangents, b + r, stride, t, n), 0.0)
 
 
 @compiled

@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from threading import local
 
@@ -61,9 +60,12 @@ def share(do: Callable[[int, int, int, int], None], costs: list[int], members: i
     )
 
     def take() -> None:
-        with suppress(IndexError):  # none left
-            while True:
-                do(*spans.popleft())
+        while True:
+            try:
+                span = spans.popleft()
+            except IndexError:  # none left; what the work itself raises is not caught
+                return
+            do(*span)
 
     others = [_pool(os.getpid(), workers).submit(take) for _ in range(workers - 1)]
     take()
