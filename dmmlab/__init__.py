@@ -1,118 +1,44 @@
-"""dmmlab: synthesize dataflow matrix machines that people can read. `import dmmlab as dmm`."""
+"""dmmlab: synthesize dataflow matrix machines that people can read. `import dmmlab as dmm`.
+
+What lies in this folder is the core: V-values, neurons, machines, and the interpreter. The rooms above it only look
+down, and their names are imported when they are first used.
+"""
 
 from importlib import import_module
 from typing import Any
 
-from dmmlab.engine import Engine, run
-from dmmlab.evolution import estimate_gradient, evolve
-from dmmlab.exactness import Exactness, examine, random_strings
-from dmmlab.files import DMMError, project_root, save_results, write_json
+from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
+from dmmlab.files import DMMError, write_json
 from dmmlab.interpreter import Tick, answers, cycle, trace
-from dmmlab.julia import initialize
-from dmmlab.machines import (
-    Link,
-    Machine,
-    feedforward,
-    handcrafted_detector,
-    load_machine,
-    load_matrix,
-    recurrent,
-    save_matrix,
-    write_program,
-)
-from dmmlab.objective import Objective
-from dmmlab.programs import PROGRAMS, Program, automaton
-from dmmlab.pruning import living
-from dmmlab.reading import canonical, same_program
-from dmmlab.synthesis import Synthesis, embed, synthesize, synthesize_all
-from dmmlab.tasks import TASKS, Task, find_task, task
-from dmmlab.training import SGD, Adam, Training, train
+from dmmlab.machines import Link, Machine, load_matrix, save_matrix
 from dmmlab.vvalues import VValue, inner, mask, max_norm, number
 
-__all__ = [
-    "PROGRAMS",
-    "SGD",
-    "STYLE",
-    "TASKS",
-    "Adam",
-    "DMMError",
-    "Drawing",
-    "Exactness",
-    "Engine",
-    "Formula",
-    "Link",
-    "Machine",
-    "Objective",
-    "Program",
-    "Stepper",
-    "Synthesis",
-    "Task",
-    "Tick",
-    "Training",
-    "VValue",
-    "answers",
-    "automaton",
-    "canonical",
-    "cycle",
-    "draw",
-    "draw_changes",
-    "draw_strip",
-    "estimate_gradient",
-    "evolve",
-    "embed",
-    "examine",
-    "feedforward",
-    "find_task",
-    "formula",
-    "handcrafted_detector",
-    "initialize",
-    "inner",
-    "living",
-    "load_machine",
-    "load_matrix",
-    "mask",
-    "matrices",
-    "max_norm",
-    "new_figure",
-    "number",
-    "plot_losses",
-    "plot_matrix",
-    "project_root",
-    "random_strings",
-    "recurrent",
-    "run",
-    "same_program",
-    "save_figure",
-    "save_matrix",
-    "save_results",
-    "step_through",
-    "synthesize",
-    "synthesize_all",
-    "task",
-    "tikz",
-    "trace",
-    "train",
-    "write_json",
-    "write_program",
-]
-
-# What draws is imported when it is first used: matplotlib and IPython take longer than all the rest.
-_DRAWING = {
-    "drawing": ("Drawing", "draw"),
-    "figures": ("draw_strip", "new_figure", "plot_losses", "save_figure"),
-    "formulas": ("Formula", "formula"),
-    "recipes": ("STYLE",),
-    "rewiring": ("draw_changes", "matrices", "plot_matrix"),
-    "stepper": ("Stepper", "step_through"),
-    "latex": ("tikz",),
+_ROOMS = {  # each looks down on those before it
+    "engine": "Engine run",
+    "learn": "Adam Objective SGD Task Training estimate_gradient evolve initialize train",
+    "synthesis": (
+        "Exactness Formula Synthesis canonical embed examine formula living random_strings same_program synthesize "
+        "synthesize_all"
+    ),
+    "examples": "PROGRAMS Program TASKS automaton find_task task",
+    "lab": (
+        "Drawing STYLE Stepper draw draw_changes draw_strip load_machine matrices new_figure plot_losses plot_matrix "
+        "project_root save_figure save_results step_through tikz"
+    ),
 }
-_HOMES = {name: f"dmmlab.{module}" for module, names in _DRAWING.items() for name in names}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+__all__ = [
+    "DMMError", "Link", "Machine", "Tick", "VValue", "answers", "cycle", "feedforward", "handcrafted_detector", "inner",
+    "load_matrix", "mask", "max_norm", "number", "recurrent", "save_matrix", "trace", "write_json", "write_program",
+    *_HOMES,
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dmmlab' has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value = getattr(import_module(f"dmmlab.{_HOMES[name]}"), name)
     return value
 
 

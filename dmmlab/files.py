@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from glob import escape
 from numbers import Integral
 from pathlib import Path
@@ -126,66 +124,3 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise DMMError(f"{name} is {value!r}; it is a whole number of at least {least}")
     return int(value)
-
-
-def project_root() -> Path:
-    """The nearest folder, from here upwards, that holds `notebooks` and `pyproject.toml`; else the current one.
-
-    Notebooks run with their own folder as working directory, commands with the project's: both find `figures/`.
-
-    >>> (dmm.project_root() / "figures").name
-    'figures'
-    """
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
-            return folder
-    return here
-
-
-def output_root() -> Path:
-    """The folder below which `figures/` and `data/results/` are written: the project's, or what DMMLAB_OUTPUT names.
-
-    A sweep gives every run a folder of its own in this way.
-    """
-    return Path(os.environ.get("DMMLAB_OUTPUT") or project_root())
-
-
-def save_results(name: str, content: Any, measured: Any = None) -> Path:
-    """Write what a notebook found, plain data, to `data/results/NAME.json`; returns the path.
-
-    `measured` is for what another run, or another computer, is free to change: seconds, ratios of them, memory in use.
-    It is written under the key "measured" of `content`, then a dict. The line that is printed has the first 16
-    hexadecimal digits of the SHA-256 of all the rest, numbers to their last bit: so a notebook that keeps its outputs
-    says what its rerun ought to give, and `dmmlab run` compares. Raises DMMError.
-
-    >>> dmm.save_results("13-mine", {"loss": 0.25}, measured={"seconds": 1.5}).name
-    results of 13-mine: bits 3b76c16dc5607af8
-    '13-mine.json'
-    """
-    path = output_root() / "data" / "results" / f"{name}.json"
-    if measured is not None and (not isinstance(content, dict) or "measured" in content):
-        raise DMMError(f"{path}: what is measured stands beside other results; give them as a dict without `measured`")
-    # Read again, for keys that are no text become text, and then have an order.
-    plain = json.dumps(json.loads(_to_json(path, content)), sort_keys=True)
-    write_json(path, content if measured is None else {**content, "measured": measured})
-    print(f"results of {name}: bits {hashlib.sha256(plain.encode()).hexdigest()[:16]}")
-    return path
-
-
-def usable_cores() -> int:
-    """The cores this process may use: fewer than the computer has under taskset, or where a queue grants them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def engine_threads(count: int | None) -> Iterator[None]:
-    """Processes started meanwhile run the engine on so many threads, unless DMMLAB_THREADS is set; None: no change."""
-    mine = count is not None and not os.environ.get("DMMLAB_THREADS")
-    if mine:
-        os.environ["DMMLAB_THREADS"] = str(count)
-    try:
-        yield
-    finally:
-        if mine:
-            del os.environ["DMMLAB_THREADS"]

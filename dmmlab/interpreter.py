@@ -19,7 +19,7 @@ from dmmlab import trees, vvalues
 from dmmlab.files import DMMError, whole
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
-from dmmlab.selves import MOST_LINKS, find_keeper
+from dmmlab.rewriting import MOST_LINKS, find_keeper
 from dmmlab.vvalues import VValue, assemble, branch, from_leaves, from_tree, number
 
 GRADIENTS = ("full", "truncated")

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from autograd.tracer import getval
+
 from dmmlab.files import DMMError
+from dmmlab.vvalues import VValue, assemble, mask, number, scale
 
 # What a field carries. The detector's streams are flat: characters with numbers, and a number under ':number'.
 CHARS, NUMBER, STREAM = "characters", "number", "characters and number"
@@ -169,3 +172,59 @@ def _input(x: Mapping, ops: Ops) -> Mapping:
 @kind("output", {"dict-1": NUMBER, "dict-2": NUMBER}, {})
 def _output(x: Mapping, ops: Ops) -> Mapping:
     return {}
+
+
+# ---- kinds of general stream programming, on trees of any depth, which the interpreter runs ----
+# Sources: arXiv:1606.09470, section 2 (masks, gates); arXiv:1712.07447, sections 4 to 7 (accumulators, Self, lists).
+
+
+@kind("sum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM})
+def _sum(x: Mapping, ops: Ops) -> Mapping:
+    return {"dict": ops.add(x["dict-1"], x["dict-2"])}
+
+
+@kind("inner", {"dict-1": STREAM, "dict-2": STREAM}, {"inner": NUMBER})
+def _inner(x: Mapping, ops: Ops) -> Mapping:
+    """The inner product without a governor."""
+    return {"inner": ops.inner(x["dict-1"], x["dict-2"])}
+
+
+@kind("mask", {"mask": STREAM, "dict": STREAM}, {"dict": STREAM}, trees=True)
+def _mask(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+    """Every number of the mask times the subtree at its path."""
+    return {"dict": mask(x["mask"], x["dict"])}
+
+
+@kind("gate", {"factor": NUMBER, "dict": STREAM}, {"dict": STREAM}, trees=True)
+def _gate(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+    """The number times the stream: what passes, and how much of it."""
+    return {"dict": scale(number(x["factor"]), x["dict"])}
+
+
+@kind("leaky", {"dict-1": STREAM, "dict-2": STREAM, "keep": NUMBER}, {"dict": STREAM}, trees=True)
+def _leaky(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+    """A memory (dict-1 is its own output) that keeps a share of what it had."""
+    return {"dict": scale(number(x["keep"]), x["dict-1"]) + x["dict-2"]}
+
+
+@kind("squeeze", {"dict": STREAM}, {"dict": STREAM}, trees=True)
+def _squeeze(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+    """The stream, divided by its max-norm where that is above one."""
+    size = ops.max_norm(x["dict"])
+    return {"dict": scale(1.0 / size, x["dict"]) if getval(size) > 1.0 else x["dict"]}
+
+
+@kind("cons", {"new": STREAM, "rest": STREAM}, {"list": STREAM}, trees=True)
+def _cons(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+    """The list {"this": new, "rest": rest}; where nothing new arrives, the rest as it is.
+
+    A list is as deep as it is long, and Python's own stack ends at some hundreds of levels.
+    """
+    new, rest = x["new"], x["rest"]
+    return {"list": assemble(("this", "rest"), new, rest) if len(getval(new)) else rest}
+
+
+@kind("self", {"accum": STREAM, "delta": STREAM}, {"matrix": STREAM}, memory="accum", trees=True)
+def _self(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+    """The machine's own matrix: what it was (a link of weight 1 from itself) and what is added to it."""
+    return {"matrix": x["accum"] + x["delta"]}

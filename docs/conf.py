@@ -1,6 +1,5 @@
 """The published journal (Sphinx): what `make site` collects, draws and builds. Nothing is executed, nothing fetched."""
 
-import ast
 import inspect
 import re
 import shutil
@@ -20,7 +19,6 @@ PAGES = ("README.md", "LICENSE", "data/README.md", "docs/index.md", "docs/api.md
 BARS = re.compile(r"<mo(?=[^>]*>(\||&#x0007C;|&#x02016;)</mo>)")
 DOUBLE_BAR = '<mo stretchy="false">&#x02016;'
 BOTTOM = 'preserveAspectRatio="xMidYMax"'  # circuits side by side stand on one line
-ROW = re.compile(r"^\| (`.*) \| (.*) \|$", re.MULTILINE)  # of README's table of modules
 
 project, author, copyright, language = "dmmlab", "the authors of dmmlab", "the authors of dmmlab (MIT licence)", "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
@@ -69,7 +67,7 @@ def collect(source: Path) -> None:
     if (gallery := source / "figures/index.md").exists():  # `dmmlab figures` has drawn them all
         gallery.replace(source / "figures/README.md")
     with (source / "api.md").open("a", encoding="utf-8") as page:
-        page.write(reference((ROOT / "README.md").read_text(encoding="utf-8")))
+        page.write(reference())
     start = dmm.initialize(dmm.feedforward(), scale=0.01, seed=123)
     story = {"1486": start, "19": dmm.load_machine("published-19"), "8": dmm.load_machine("synthesized-four-strings")}
     for name, machine in story.items():
@@ -78,22 +76,21 @@ def collect(source: Path) -> None:
         write_whole(source / "circuits" / f"{name}.html", svg)
 
 
-def reference(readme: str) -> str:
-    """The public names under the rooms of README's table of modules, or a room of their own where it lacks theirs."""
-    tree = ast.parse(Path(dmm.__file__).read_text(encoding="utf-8"))
-    lines = (line for line in tree.body if isinstance(line, ast.ImportFrom))
-    homes = {name.name: line.module.split(".")[1] for line in lines if "." in line.module for name in line.names}
-    homes |= {name: home.split(".")[1] for name, home in dmm._HOMES.items()}  # imported when first used
-    rooms = {tuple(re.findall(r"`(\w+)`", modules)): text for modules, text in ROW.findall(readme)}
-    for home in sorted({homes[name] for name in dmm.__all__} - {name for names in rooms for name in names}):
-        rooms[home,] = inspect.getdoc(import_module(f"dmmlab.{home}")).splitlines()[0].rstrip(".")
-    page = ""
-    for names, text in rooms.items():
-        entries = [entry(name) for name in sorted(dmm.__all__, key=str.lower) if homes[name] in names]
-        if entries:
-            title = ", ".join(f"`{name}`" for name in names)
-            page += f"\n## {title}\n\n{text[0].upper()}{text[1:]}.\n\n```{{eval-rst}}\n{''.join(entries)}```\n"
+def reference() -> str:
+    """The public names, those of the core first, then those of each room."""
+    core = [name for name in dmm.__all__ if name not in dmm._HOMES]
+    page = section("The core", inspect.getdoc(dmm), core)
+    for room in dmm._ROOMS:
+        package = import_module(f"dmmlab.{room}")
+        page += section(f"`dmmlab.{room}`", inspect.getdoc(package), package.__all__)
     return page
+
+
+def section(title: str, docstring: str, names: list[str]) -> str:
+    """A heading, what the docstring says, and the names below it."""
+    said = re.sub(r"^[\w ]+: (\w)", lambda match: match[1].upper(), docstring)  # the title says the rest
+    entries = "".join(entry(name) for name in sorted(names, key=str.lower))
+    return f"\n## {title}\n\n{said}\n\n```{{eval-rst}}\n{entries}```\n"
 
 
 def entry(name: str) -> str:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 def documented_constants():
     """Constant → the string below its assignment, for all modules."""
     found = {}
-    for path in sorted((ROOT / "dmmlab").glob("*.py")):
+    for path in sorted((ROOT / "dmmlab").rglob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for line, below in zip(body, body[1:], strict=False):
             targets = getattr(line, "targets", [getattr(line, "target", None)])

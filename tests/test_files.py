@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmmlab import files
-from dmmlab.files import DMMError, parse_json, project_root, read_json, save_results, write_json, write_whole
+from dmmlab.files import DMMError, parse_json, read_json, write_json, write_whole
+from dmmlab.lab.project import project_root, save_results
 
 # ---- writing ----
 

@@ -8,8 +8,9 @@ from conftest import check_directional, close, flatten, refused, trees
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dmmlab.builders import feedforward, handcrafted_detector, recurrent
 from dmmlab.interpreter import answers, cycle, down, trace
-from dmmlab.machines import Link, Machine, feedforward, handcrafted_detector, recurrent
+from dmmlab.machines import Link, Machine
 from dmmlab.vvalues import VValue, assemble, inner, max_norm
 
 DETECTOR = handcrafted_detector()

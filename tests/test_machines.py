@@ -14,22 +14,14 @@ from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.engine import run
 from dmmlab.files import DMMError
 from dmmlab.interpreter import answers, trace
-from dmmlab.machines import (
-    Link,
-    Machine,
-    feedforward,
-    handcrafted_detector,
-    load_machine,
-    load_matrix,
-    recurrent,
-    save_matrix,
-    write_program,
-)
-from dmmlab.objective import Objective
-from dmmlab.tasks import Task
+from dmmlab.lab.project import load_machine
+from dmmlab.learn.objective import Objective
+from dmmlab.learn.tasks import Task
+from dmmlab.machines import Link, Machine, load_matrix, save_matrix
 from dmmlab.vvalues import VValue
 
 SMALL = {

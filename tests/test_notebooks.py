@@ -9,7 +9,7 @@ import nbformat
 import papermill
 import pytest
 
-from dmmlab.batch import read_bits
+from dmmlab.lab.notebooks import read_bits
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

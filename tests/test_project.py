@@ -2,7 +2,9 @@
 
 import ast
 import inspect
-import re
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,36 +21,8 @@ except ImportError:  # Python 3.10
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dmmlab").rglob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
-ROOMS = [
-    *(
-        "files",
-        "graphs",
-        "trees",
-        "vvalues",
-        "neurons",
-        "streams",
-        "machines",
-        "selves",
-        "interpreter",
-        "programs",
-        "engine",
-    ),
-    *("julia", "tasks", "objective", "training", "scheduler", "evolution"),
-    *("exactness", "squares", "pruning", "reading", "formulas", "synthesis"),
-    *(
-        "drawing",
-        "latex",
-        "recipes",
-        "figures",
-        "rewiring",
-        "stepper",
-        "batch",
-        "gallery",
-        "skeleton",
-        "sweeps",
-        "__main__",
-    ),
-]
+CORE = ["files", "trees", "vvalues", "neurons", "machines", "builders", "rewriting", "interpreter"]
+ROOMS = ["engine", "learn", "synthesis", "examples", "lab"]  # each looks down on those before it, and on the core
 
 
 def test_conda_and_pip_users_get_the_same_versions():
@@ -75,15 +49,39 @@ def test_no_pickle_no_eval(path):
     assert not names & {"eval", "exec", "pickle", "marshal", "shelve"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def imports_of(path):
+    """The modules of this package that a file imports, wherever in it: dotted names without "dmmlab."."""
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    whole = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    parts = [(node.module, alias.name) for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
+    found = [*whole, *(module for module, _ in parts if module != "dmmlab"), *(f"{m}.{n}" for m, n in parts)]
+    return {name.removeprefix("dmmlab.") for name in found if name.startswith("dmmlab.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_module_imports_a_later_room(path):
-    room = path.relative_to(ROOT / "dmmlab").parts[0].removesuffix(".py")
-    if room == "__init__":
+    floors = [*CORE, *ROOMS]
+    here = path.relative_to(ROOT / "dmmlab").parts[0].removesuffix(".py")
+    if here in ("__init__", "__main__"):
         return
-    text = path.read_text(encoding="utf-8")
-    imported = {*re.findall(r"^from dmmlab(?:\.| import )(\w+)", text, re.MULTILINE)}
-    inside = {room} if path.parent.name == room else set()
-    assert not [name for name in imported - inside if ROOMS.index(name) >= ROOMS.index(room)]
+    there = {name.split(".")[0] for name in imports_of(path)} - {here}
+    assert not [name for name in there if floors.index(name) >= floors.index(here)]
+
+
+def test_the_core_is_the_top_of_the_package_and_the_rooms_are_its_folders():
+    assert {path.stem for path in (ROOT / "dmmlab").glob("*.py")} == {*CORE, "__init__", "__main__"}
+    assert {path.parent.name for path in (ROOT / "dmmlab").glob("*/*.py")} == {*ROOMS}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_package_has_the_public_names_of_its_rooms(room):
+    assert sorted(import_module(f"dmmlab.{room}").__all__) == sorted(dmm._ROOMS[room].split())
+
+
+def test_the_core_does_not_wait_for_the_rooms_above_it():
+    code = "import sys, dmmlab; print(*(name for name in sys.modules if name.startswith('dmmlab.')))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {name.split(".")[1] for name in loaded} & {*ROOMS}
 
 
 def test_every_public_name_is_documented_and_typed():

@@ -7,8 +7,9 @@ from conftest import KEYS, NUMBERS, check_directional, flatten, generic_trees, r
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmmlab.builders import write_program
 from dmmlab.interpreter import TreeOps, answers, down, trace, up
-from dmmlab.machines import Machine, write_program
+from dmmlab.machines import Machine
 from dmmlab.neurons import KINDS, NUMBER, STREAM, kind
 from dmmlab.trees import LARGE, Layered
 from dmmlab.vvalues import VValue, inner, mask, max_norm, scale

@@ -23,6 +23,7 @@ from dmmlab.files import DMMError
 from dmmlab.interpreter import check_gradient, check_run
 from dmmlab.machines import Machine
 
+__all__ = ["Engine", "run"]
 Array = np.ndarray
 MEMORY = 7.0  # MB of values and their gradient; a longer run goes in windows
 PARTS = 16  # of that memory: one for the gradient of a window, the others for values of windows

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dmmlab.engine.carried import NUM, End, fields_of, supports
+from dmmlab.engine.graphs import components, reached
 from dmmlab.engine.instructions import EMPTY, GATHER, LINK, Emitter, Instruction, Stream
-from dmmlab.graphs import components, reached
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import NUMBER, find_kind
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from threading import local
 
 import numpy as np
 
-from dmmlab.files import DMMError, usable_cores
+from dmmlab.files import DMMError
 
 WORTH = 600_000  # numbers to compute: with less than that, handing it to a thread takes longer than doing it
 _own = local()
@@ -71,3 +72,21 @@ def share(do: Callable[[int, int, int, int], None], costs: list[int], members: i
     take()
     for other in others:
         other.result()
+
+
+def usable_cores() -> int:
+    """The cores this process may use: fewer than the computer has under taskset, or where a queue grants them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def engine_threads(count: int | None) -> Iterator[None]:
+    """Processes started meanwhile run the engine on so many threads, unless DMMLAB_THREADS is set; None: no change."""
+    mine = count is not None and not os.environ.get("DMMLAB_THREADS")
+    if mine:
+        os.environ["DMMLAB_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        if mine:
+            del os.environ["DMMLAB_THREADS"]

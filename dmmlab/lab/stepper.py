@@ -1,0 +1,127 @@
+"""The stepper: a machine's circuit with the values on its wires at one tick, as an HTML object that needs nothing else.
+
+The data come from the interpreter; `stepper.js` shows them, in a shadow root that no style of the page around reaches.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmmlab import trees
+from dmmlab.files import DMMError, whole, write_whole
+from dmmlab.interpreter import check_run, trace
+from dmmlab.lab.circuits import TEXTURE, Drawing, draw, parts_of
+from dmmlab.machines import Machine
+from dmmlab.neurons import find_kind
+from dmmlab.vvalues import VValue, branch
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{title}</title></head>
+<body style="margin:0 auto;max-width:80rem;padding:.5rem"><main>{body}</main></body></html>
+"""
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """A machine, or two, at one tick after another, which shows itself in a notebook; `source` is its HTML.
+
+    >>> dmm.step_through(dmm.handcrafted_detector(), "aa.").save("stepper.html").name
+    'stepper.html'
+    """
+
+    source: str
+    summary: str
+
+    def __repr__(self) -> str:
+        return f"Stepper({self.summary})"
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write a page of its own, which needs no other file and no network. Raises DMMError for another suffix."""
+        if Path(path).suffix.lower() != ".html":
+            raise DMMError(f"{path}: a stepper is written as .html; change the suffix")
+        return write_whole(path, PAGE.format(title=html.escape(repr(self)), body=self.source))
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": self.source, "text/plain": repr(self)}
+
+
+def step_through(
+    machine: Machine,
+    string: str | Sequence[str],
+    ticks: int | None = None,
+    ticks_per_character: int = 10,
+    compare: Machine | None = None,
+    titles: Sequence[str] = (),
+    start_at: int = 1,
+) -> Stepper:
+    """The circuit with the values on its wires at one tick, with buttons, a slider and keys to go to another.
+
+    A wire carries what its source emitted at the tick before, times its weight; neurons show what `trace` has at the
+    tick itself. `compare` is a second machine on the same string, `titles` are their names, `start_at` is the tick to
+    begin with. Neurons and links are those of `draw(machine, live_only=True)`: others change no answer.
+    Raises DMMError as `trace` does, for a machine that rewrites its links, and for one of more than 150 soft links.
+
+    >>> dmm.step_through(dmm.handcrafted_detector(), "aa.", ticks=40)
+    Stepper(9 neurons, 8 soft links, 3 fixed; 40 ticks)
+    """
+    machines = [machine] if compare is None else [machine, compare]
+    titles = titles or (("",) if compare is None else ("first machine", "second machine"))
+    if isinstance(titles, str) or len(titles) != len(machines):
+        raise DMMError(f"titles are {titles!r}; give a list of one for each machine, {len(machines)} in all")
+    run = ticks, speed = check_run(string, ticks, ticks_per_character)
+    if whole("start_at", start_at) > ticks:
+        raise DMMError(f"start_at is {start_at}; there are {ticks} ticks, begin with one of them")
+    numbers: dict[str, int] = {}
+    shown = [_record(each, (string, *run), numbers) for each in machines]
+    shown = [record | {"title": str(title)} for record, title in zip(shown, titles, strict=True)]
+    data = {"words": [*string], "perCharacter": speed, "ticks": ticks, "start": start_at, "machines": shown}
+    data["values"] = [json.loads(text) for text in numbers]
+    drawings = [draw(each, live_only=True, room=True) for each in machines]
+    words = f"{' and '.join(each.summary for each in drawings)}; {ticks} ticks"
+    return Stepper(_fragment(data, drawings, words), words)
+
+
+def _record(machine: Machine, run: tuple, numbers: dict[str, int]) -> dict:
+    """What is drawn of a machine, with its values: for every field their numbers, in `numbers`, tick by tick."""
+    if "self" in machine.neurons.values():
+        raise DMMError("a neuron of kind 'self' rewrites the links of this machine; use draw_changes")
+    kinds, wires = parts_of(machine, live_only=True)
+    if sum(not fixed for _, _, fixed in wires) > TEXTURE:
+        raise DMMError(f"{len(wires)} links are too many to read; prune the machine to at most {TEXTURE}")
+    ticks, neurons = trace(machine, *run), [{"name": name, "kind": kind} for name, kind in kinds.items()]
+    for neuron, (name, kind) in zip(neurons, kinds.items(), strict=True):
+        for role in ("inputs", "outputs"):
+            known = dict.fromkeys(getattr(find_kind(kind), role) or ())
+            streams = [branch(getattr(tick, role), name) for tick in ticks]
+            fields = known | dict.fromkeys(field for stream in streams for field in stream)
+            neuron[role] = {field: [_number(branch(x, field), numbers) for x in streams] for field in fields}
+    order = [*kinds]
+    links = [(order.index(a), b, order.index(c), d, weight, fixed) for (a, b, c, d), weight, fixed in wires]
+    return {"neurons": neurons, "links": links, "output": order.index(machine.output)}
+
+
+def _number(value: VValue, numbers: dict[str, int]) -> int:
+    """The number of a V-value among different ones, which are kept as JSON."""
+    try:
+        text = json.dumps(trees.collapse(value._tree) or 0, default=dict, allow_nan=False)
+    except ValueError:
+        raise DMMError("a value is not finite at some tick; give fewer ticks") from None
+    return numbers.setdefault(text, len(numbers))
+
+
+def _fragment(data: dict, drawings: Iterable[Drawing], words: str) -> str:
+    """HTML: pictures for pages where no script may run, the data, and what shows them."""
+    outside, _, data["style"] = (
+        Path(__file__).with_suffix(".css").read_text(encoding="utf-8").partition("/* inside */\n")
+    )
+    script = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    inside = "".join(each.image("dmm-circuit") for each in drawings) + '<script type="application/json">'
+    inside += json.dumps(data, separators=(",", ":")).replace("<", "\\u003c") + "</script>"
+    label = f'tabindex="0" data-lm-suppress-shortcuts="true" role="group" aria-label="{html.escape(words)}"'
+    return f'<style>{outside}</style><div class="dmm-stepper" {label}>{inside}</div><script>{script}</script>'

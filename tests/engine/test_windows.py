@@ -1,0 +1,94 @@
+"""Runs gone through in windows: the same values bit by bit, the same gradients, and memory that does not grow."""
+
+import autograd.numpy as np
+import numpy as onp
+import pytest
+from conftest import refused
+from hypothesis import given
+from hypothesis import strategies as st
+from test_engine import MACHINES, random_weights, wired_machines
+
+from dmmlab.builders import recurrent
+from dmmlab.engine import Engine
+from dmmlab.learn.objective import Objective
+
+MEMORIES = [0.02, 0.01, 0.004, 1e-6]  # MB: some windows and many
+
+
+def both(engine, weights, memory_gradient):
+    answers = engine.answers(weights)
+    probe = onp.random.default_rng(0).normal(size=answers.shape)
+    return answers, *(engine.pull(weights, probe, memory_gradient) for _ in range(2))
+
+
+@pytest.mark.parametrize("memory_gradient", ["full", "truncated"])
+@pytest.mark.parametrize("name", MACHINES)
+def test_windows_change_no_bit_of_the_answers_and_nothing_of_the_gradient(name, memory_gradient):
+    machine = random_weights(MACHINES[name], 1, scale=0.3)
+    weights = machine.vector() * onp.array([[1.0], [0.5], [0.7]])
+    fed = ["abca. b", "zz."], [34, 20], 4
+    answers, gradient, _ = both(Engine(machine, *fed), weights, memory_gradient)
+    counts = set()
+    for memory in MEMORIES:
+        engine = Engine(machine, *fed, memory=memory)
+        counts.add(engine.windows(0))
+        got, *gradients = both(engine, weights, memory_gradient)
+        onp.testing.assert_array_equal(got, answers)
+        onp.testing.assert_array_equal(engine.answers(weights), answers)
+        for each in gradients:  # asked twice: the arrays hold other windows by then
+            onp.testing.assert_allclose(each, gradient, rtol=1e-12, atol=1e-12 * onp.abs(gradient).max())
+    assert max(counts) == 34
+    assert min(counts) > 1
+
+
+@given(
+    machine=wired_machines(), memory=st.sampled_from(MEMORIES), memory_gradient=st.sampled_from(["full", "truncated"])
+)
+def test_any_wiring_can_be_cut_anywhere(machine, memory, memory_gradient):
+    answers, gradient, _ = both(Engine(machine, "ab.b", 13, 3), machine.vector(), memory_gradient)
+    got, once, twice = both(Engine(machine, "ab.b", 13, 3, memory=memory), machine.vector(), memory_gradient)
+    onp.testing.assert_array_equal(got, answers)
+    scale = max(1.0, onp.abs(gradient).max(initial=0.0))
+    onp.testing.assert_allclose(once / scale, gradient / scale, rtol=1e-9, atol=1e-12)
+    onp.testing.assert_array_equal(twice, once)
+
+
+@pytest.mark.parametrize("name", ["feedforward", "recurrent"])
+@pytest.mark.parametrize("memory", [0.2, 1.0, 3.0])
+def test_a_gradient_keeps_within_its_memory_however_long_it_runs(name, memory):
+    machine = random_weights(MACHINES[name], 2, scale=0.1)
+    for ticks in (500, 2000, 20_000):
+        engine = Engine(machine, "test string.", ticks, memory=memory)
+        values, slopes = engine.room
+        assert (values + slopes) * 8 <= 1e6 * memory
+        assert engine.windows(0) > 1 or (values, slopes) == (engine.rows(0) * (ticks + 1),) * 2
+
+
+def test_values_that_fit_are_kept_and_no_window_is_run_twice():
+    engine = Engine(random_weights(recurrent(1), 3), "ab.", 1000, memory=1e-6 * 8 * 1400 * 43)
+    windows, kept = engine.cut(0)
+    assert windows == kept > 1
+    windows, kept = Engine(random_weights(recurrent(1), 3), "ab.", 5000, memory=1e-6 * 8 * 1400 * 43).cut(0)
+    assert windows > kept > 1
+
+
+def test_memory_may_be_without_end():
+    engine = Engine(random_weights(recurrent(1), 3), "ab.", 5000, memory=float("inf"))
+    assert engine.windows(0) == 1
+
+
+def test_memory_is_a_positive_number():
+    for memory in (0, -1, True, "100", float("nan")):
+        with refused("memory is", "MB"):
+            Engine(recurrent(1), "ab", memory=memory)
+
+
+def test_an_objective_passes_its_memory_on():
+    from dmmlab.learn.tasks import Task
+
+    machine, task = random_weights(MACHINES["recurrent"], 4, scale=0.1), Task(["abab"], ticks=600)
+    slow, quick = (Objective(machine, task, memory=memory) for memory in (0.1, 100.0))
+    assert slow.engine.windows(0) > quick.engine.windows(0) == 1
+    for a, b in zip(slow.value_and_grad(slow.weights), quick.value_and_grad(quick.weights), strict=True):
+        onp.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    assert np.abs(b).max() > 0

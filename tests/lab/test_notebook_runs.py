@@ -1,0 +1,644 @@
+"""Reruns: what is refused before anything runs, and what a run leaves behind."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nbformat.sign
+import numpy as np
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from dmmlab.files import DMMError
+from dmmlab.lab import notebooks
+from dmmlab.lab.cli import _print_summary, describe_notebooks, main
+from dmmlab.lab.notebooks import check_parameters, find_notebooks, run_notebooks
+
+PARAMETERS = """\
+steps: int = 25  # Adam steps
+rate: float = 1e-2
+quiet: bool = False
+label: str = "#red"
+sizes: list[int] = [
+    1, 2,
+]
+seed: int | None = None
+note: str | None = None
+plain = 3
+free = 2 * 3
+"""
+
+
+def parameters_cell(source=PARAMETERS):
+    return new_code_cell(source, metadata={"tags": ["parameters"]})
+
+
+def write_notebook(root, name, *cells, **metadata):
+    cells = [new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    path = root / "notebooks" / name
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = tmp_path / "pro{ject}"
+    root.mkdir()
+    (root / "pyproject.toml").touch()
+    for name in ("DATA", "CONFIG", "RUNTIME"):
+        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "to be restored")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    write_notebook(root, "02-fit.ipynb", parameters_cell())
+    write_notebook(root, "05-plot.ipynb", parameters_cell("rate: float = 1.0"))
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Notebooks 'run' without a kernel, one after the other; the list holds what would have been run."""
+    monkeypatch.setattr(notebooks, "usable_cores", lambda: 1)
+    runs = []
+
+    def execute(path, values):
+        runs.append((path.name, values))
+        return notebooks.read_notebook(path), {}
+
+    monkeypatch.setattr(notebooks, "_execute", execute)
+    return runs
+
+
+def read_summary(project):
+    return json.loads((project / "run" / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_notebooks_are_found_in_the_order_of_their_numbers(project):
+    for name in ("01-first.ipynb", "draft.ipynb", "1-x.ipynb", "10-last.ipynb"):
+        write_notebook(project, name)
+    expected = ["01-first.ipynb", "02-fit.ipynb", "05-plot.ipynb", "10-last.ipynb"]
+    assert [path.name for path in find_notebooks()] == expected
+
+
+def test_a_folder_without_notebooks_is_refused(tmp_path):
+    with pytest.raises(DMMError, match="no notebook named NN-title.ipynb"):
+        find_notebooks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("steps", "100", 100),
+        ("steps", 7, 7),
+        ("steps", "-1", -1),
+        ("rate", "1e-3", 0.001),
+        ("rate", ".5", 0.5),
+        ("rate", 1, 1),
+        ("rate", np.float64(0.5), 0.5),
+        ("quiet", "true", True),
+        ("label", "5", "5"),
+        ("label", "null", "null"),
+        ("label", '"quoted"', '"quoted"'),
+        ("sizes", "[1, 2]", [1, 2]),
+        ("sizes", [], []),
+        ("seed", "null", None),
+        ("seed", None, None),
+        ("seed", "3", 3),
+        ("note", "null", None),
+        ("note", "text", "text"),
+        ("plain", "4", 4),
+        ("free", "[1]", [1]),
+        ("free", "word", "word"),
+    ],
+)
+def test_a_value_is_read_as_the_annotated_type(project, name, given, expected):
+    value = check_parameters("notebooks/02-fit.ipynb", {name: given})[name]
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("steps", "many"),
+        ("steps", "1.5"),
+        ("steps", True),
+        ("steps", None),
+        ("steps", np.int64(3)),
+        ("rate", "nan"),
+        ("rate", float("inf")),
+        ("rate", "1e999"),
+        ("quiet", "1"),
+        ("quiet", 0),
+        ("label", 5),
+        ("sizes", "1 2"),
+        ("sizes", (1, 2)),
+        ("sizes", '["1"]'),
+        ("sizes", [1.5]),
+        ("seed", "none of it"),
+        ("plain", "word"),
+        ("free", {1: 2}),
+        ("free", {1, 2}),
+        ("free", Path("here")),
+        ("free", [float("nan")]),
+    ],
+)
+def test_a_value_of_another_type_is_refused(project, name, given):
+    with pytest.raises(DMMError, match=f"parameter {name}: .* does not read as"):
+        check_parameters("notebooks/02-fit.ipynb", {name: given})
+
+
+def test_the_refusal_names_parameter_type_and_value(project):
+    message = "parameter seed: 'many' does not read as int | None; write it as JSON"
+    with pytest.raises(DMMError) as caught:
+        check_parameters("notebooks/02-fit.ipynb", {"seed": "many"})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["stepz", 3])
+def test_an_unknown_parameter_is_refused(project, stub, name):
+    with pytest.raises(DMMError, match=f"no parameter {name}.*choose from steps, rate, quiet"):
+        run_notebooks(parameters={name: 1})
+    assert not stub
+    assert not (project / "data").exists()
+
+
+def test_a_close_name_is_suggested(project):
+    with pytest.raises(DMMError, match=r"\(did you mean steps\?\)"):
+        check_parameters("notebooks/02-fit.ipynb", {"stepz": 1})
+
+
+def test_a_parameter_goes_to_the_notebooks_that_have_it(project, stub):
+    run_notebooks(parameters={"steps": "3", "rate": "2"})
+    assert stub == [("02-fit.ipynb", {"steps": 3, "rate": 2}), ("05-plot.ipynb", {"rate": 2})]
+
+
+def test_a_notebook_without_parameters_is_refused_only_when_they_are_given(project, stub):
+    write_notebook(project, "06-text.ipynb", "1")
+    with pytest.raises(DMMError, match="06-text.ipynb: has no parameters"):
+        run_notebooks(parameters={"rate": 1.0})
+    assert not stub
+    assert len(run_notebooks()) == 3
+
+
+def test_a_parameters_cell_that_is_not_python_is_refused(project):
+    write_notebook(project, "06-magic.ipynb", parameters_cell("%matplotlib inline\nsteps: int = 1"))
+    with pytest.raises(DMMError, match="06-magic.ipynb: parameters cell: "):
+        check_parameters(project / "notebooks" / "06-magic.ipynb", {"steps": 1})
+
+
+@pytest.mark.parametrize("numbers", [["5", "02"], [2, 5], ["2", "2", "05"]])
+def test_numbers_choose_notebooks(project, stub, numbers):
+    write_notebook(project, "06-other.ipynb")
+    assert [entry["number"] for entry in run_notebooks(numbers)] == ["02", "05"]
+
+
+def test_an_unknown_number_is_refused(project, stub):
+    with pytest.raises(DMMError, match="no notebook has the number 07; choose from 02, 05"):
+        run_notebooks([2, 7])
+    assert not stub
+
+
+def test_a_damaged_notebook_is_refused_before_anything_runs(project, stub):
+    (project / "notebooks" / "06-merge.ipynb").write_text("<<<<<<< HEAD\n", encoding="utf-8")
+    with pytest.raises(DMMError, match="06-merge.ipynb: not a notebook"):
+        run_notebooks()
+    assert not stub
+    assert not (project / "data").exists()
+
+
+def test_two_runs_within_a_second_have_two_folders(project, stub, monkeypatch):
+    monkeypatch.setattr(notebooks.time, "strftime", lambda form: "20250101-000000")
+    folders = [Path(run_notebooks([2])[0]["output"]).parent.name for _ in range(3)]
+    assert folders == ["20250101-000000", "20250101-000000-2", "20250101-000000-3"]
+
+
+@pytest.mark.parametrize("output", ["notebooks", "pyproject.toml"])
+def test_an_output_folder_that_would_lose_files_is_refused(project, stub, output):
+    with pytest.raises(DMMError, match="choose another output folder"):
+        run_notebooks([2], output=output)
+    assert not stub
+
+
+def test_in_place_is_refused_with_parameters(project, stub):
+    with pytest.raises(DMMError, match="default parameters only"):
+        run_notebooks([2], {"steps": 3}, in_place=True)
+
+
+def test_a_notebook_edited_during_its_run_is_not_replaced(project, monkeypatch):
+    def edit(path, values):
+        executed = notebooks.read_notebook(path)
+        write_notebook(project, path.name, "edited = True")
+        return executed, {}
+
+    monkeypatch.setattr(notebooks, "_execute", edit)
+    (entry,) = run_notebooks([2], in_place=True)
+    assert entry["status"] == "failed"
+    assert "edited = True" in (project / "notebooks" / "02-fit.ipynb").read_text(encoding="utf-8")
+
+
+def test_cleaning_keeps_only_what_lasts():
+    cell = new_code_cell("1", execution_count=1, metadata={"tags": ["keep"], "execution": {}, "papermill": {}})
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "bar"}
+    cell.outputs = [
+        new_output("stream", name="stdout", text="kept"),
+        new_output("stream", name="stderr", text="100%"),
+        new_output("display_data", data=widget),
+        new_output("execute_result", data={"text/plain": "1"}, execution_count=1),
+    ]
+    bare = new_markdown_cell("text", metadata={"tags": [], "papermill": {}})
+    metadata = {"papermill": {}, "widgets": {}, "language_info": {"name": "python", "version": "3"}, "title": "T"}
+    notebook = notebooks._clean(notebooks._forget(new_notebook(cells=[cell, bare], metadata=metadata)), 1.5)
+    assert [output.output_type for output in notebook.cells[0].outputs] == ["stream", "execute_result"]
+    assert [cell.metadata for cell in notebook.cells] == [{"tags": ["keep"]}, {}]
+    assert set(notebook.metadata) == {"dmmlab", "kernelspec", "language_info", "title"}
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert notebook.metadata.dmmlab == {"seconds": 1.5}
+
+
+def test_cells_that_papermill_adds_have_the_same_names_every_time():
+    def executed():
+        tags = (["injected-parameters"], ["papermill-error-cell-tag"], [])
+        cells = [new_code_cell("1", metadata={"tags": each, "papermill": {"duration": 1}}) for each in tags]
+        return [cell.id for cell in notebooks._forget(new_notebook(cells=cells)).cells]
+
+    assert executed()[:2] == executed()[:2] == ["papermill-0", "papermill-1"]
+    assert executed()[2] != executed()[2]
+
+
+def test_a_run_keeps_done_and_failed_notebooks(project, monkeypatch, capsys):
+    # A `python3` that was registered elsewhere must not win over the Python that runs dmmlab.
+    foreign = project.parent / "jupyter" / "kernels" / "python3" / "kernel.json"
+    monkeypatch.setenv("JUPYTER_PATH", str(foreign.parents[2]))
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text(json.dumps({"argv": ["false"], "display_name": "other", "language": "python"}), encoding="utf-8")
+    told = "import os, sys\nprint(sys.executable, *map(os.getenv, ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS')))"
+    write_notebook(project, "02-fit.ipynb", parameters_cell("steps: int = 25"), told, "print(steps)")
+    write_notebook(project, "03-wrong.ipynb", parameters_cell("steps: int = 25"), "1", "1 / 0", "2")
+    die = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    write_notebook(project, "05-plot.ipynb", parameters_cell("steps: int = 25"), die)
+    assert main(["run", "-p", "steps", "3"]) == 1
+
+    (folder,) = (project / "data" / "runs").iterdir()
+    names = ["02-fit.ipynb", "03-wrong.failed.ipynb", "05-plot.failed.ipynb", "summary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert [entry["status"] for entry in summary] == ["done", "failed", "failed"]
+    assert [entry.get("error") for entry in summary] == [None, "ZeroDivisionError", "DeadKernelError"]
+    assert [entry.get("cell") for entry in summary] == [None, 4, 3]  # the injected parameters are cell 2
+    assert {entry["parameters"]["steps"] for entry in summary} == {3}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [
+        "03-wrong.ipynb, cell 4: ZeroDivisionError: division by zero",
+        "05-plot.ipynb, cell 3: DeadKernelError: Kernel died",
+    ]
+    done, wrong, dead = (nbformat.read(folder / name, as_version=4) for name in names[:3])
+    assert [cell.outputs[0].text for cell in done.cells[2:]] == [f"{sys.executable} 1 2\n", "3\n"]
+    for notebook, name in ((wrong, "ZeroDivisionError"), (dead, "DeadKernelError")):
+        errors = [output for cell in notebook.cells for output in cell.get("outputs", ()) if "ename" in output]
+        assert [error.ename for error in errors] == [name]
+    notary = nbformat.sign.NotebookNotary()
+    assert notary.check_signature(done)
+    notary.store.close()
+
+
+def test_in_place_twice_changes_nothing_but_the_duration(project):
+    source = "import sys\nprint('bar', file=sys.stderr)\nprint('kept')\n7"
+    path = write_notebook(project, "02-fit.ipynb", parameters_cell("steps: int = 25"), source, "", "8", kept=1)
+    before = nbformat.read(path, as_version=4)
+    texts = []
+    for _ in range(2):
+        assert run_notebooks([2], in_place=True)[0]["status"] == "done"
+        after = nbformat.read(path, as_version=4)
+        assert after.metadata.pop("dmmlab")["seconds"] > 0
+        texts.append(nbformat.writes(after))
+    assert texts[0] == texts[1]
+    assert [cell.id for cell in after.cells] == [cell.id for cell in before.cells]
+    assert [cell.execution_count for cell in after.cells] == [1, 2, None, 3]
+    assert [output.output_type for output in after.cells[1].outputs] == ["stream", "execute_result"]
+    assert after.cells[0].metadata == {"tags": ["parameters"]}
+    assert after.cells[1].metadata == {}
+    assert sorted(after.metadata) == ["kept", "kernelspec", "language_info"]
+
+
+def test_a_kernel_that_does_not_start_is_a_failure(project, monkeypatch):
+    monkeypatch.setattr("ipykernel.kernelspec.get_kernel_dict", lambda **_: {"argv": ["no-such-program"]})
+    (entry,) = run_notebooks([2])
+    assert (entry["status"], entry["cell"], entry["error"]) == ("failed", None, "FileNotFoundError")
+    kept = nbformat.read(entry["output"], as_version=4)
+    assert kept.cells[0].outputs[0].ename == "FileNotFoundError"
+
+
+# ---- two at a time ----
+
+
+@pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
+def cores(request, monkeypatch):
+    monkeypatch.setattr(notebooks, "usable_cores", lambda: request.param)
+    return request.param
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_two_notebooks_run_at_the_same_time_in_kernels(project, monkeypatch):
+    monkeypatch.setattr(notebooks, "usable_cores", lambda: 2)
+    for mine, other in (("02", "05"), ("05", "02")):
+        wait = "while not Path('started-OTHER').exists() and time.monotonic() < deadline:\n    time.sleep(0.02)"
+        source = f"import time\nfrom pathlib import Path\nPath('started-{mine}').touch()\n"
+        source += f"deadline = time.monotonic() + 60\n{wait.replace('OTHER', other)}\n"
+        (path,) = (project / "notebooks").glob(f"{mine}-*.ipynb")
+        write_notebook(project, path.name, source + f"assert Path('started-{other}').exists()")
+    assert [entry["status"] for entry in run_notebooks()] == ["done", "done"]
+    assert Path.cwd() == project  # kernels work in notebooks/, and we do not
+    assert sorted(path.name for path in (project / "notebooks").glob("started-*")) == ["started-02", "started-05"]
+
+
+def test_a_notebook_with_workers_of_its_own_runs_alone(project, monkeypatch):
+    monkeypatch.setattr(notebooks, "usable_cores", lambda: 2)
+    write_notebook(project, "01-all.ipynb", parameters_cell("workers: int = 2"))
+    write_notebook(project, "06-one.ipynb", parameters_cell("workers: int = 1"))
+    write_notebook(project, "07-other.ipynb")
+    running, neighbours, pairs = set(), {}, threading.Barrier(2)
+
+    def execute(path, values):
+        running.add(path.name[:2])
+        if path.name == "01-all.ipynb":
+            time.sleep(0.2)  # for others to begin, if they would
+        else:
+            pairs.wait(60)
+        neighbours[path.name[:2]] = {*running}
+        if path.name != "01-all.ipynb":
+            pairs.wait(60)
+        running.remove(path.name[:2])
+        return notebooks.read_notebook(path), {}
+
+    monkeypatch.setattr(notebooks, "_execute", execute)
+    assert [entry["number"] for entry in run_notebooks()] == ["01", "02", "05", "06", "07"]
+    assert neighbours.pop("01") == {"01"}
+    assert {len(each) for each in neighbours.values()} == {2}
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "alone"),
+    [("workers: int = 2", {}, True), ("workers: int = 2", {"workers": 1}, False), ("workers: int = 1", {}, False)]
+    + [
+        ("workers: int = 1", {"workers": 4}, True),
+        ("workers = os.cpu_count()", {}, True),
+        ("steps: int = 2", {}, False),
+    ],
+)
+def test_workers_as_they_are_given_decide(project, default, given, alone):
+    path = write_notebook(project, "07-last.ipynb", parameters_cell(default))
+    assert notebooks._shares_out_cores(path, given) is alone
+
+
+def test_a_short_one_and_then_the_longest_begin_unless_one_runs_after_the_other(project, cores):
+    times = {"01-a": 2.0, "03-b": 3.5, "06-c": 2.0, "08-d": 9.0}
+    for name, seconds in times.items():
+        write_notebook(project, f"{name}.ipynb", dmmlab={"seconds": seconds})
+    write_notebook(project, "04-alone.ipynb", parameters_cell("workers: int = 2"))
+    plan = notebooks.plan_runs(project, None, {})
+    stages = [[path.name[:2] for path in paths] for paths, _ in notebooks._Batch(plan, project, False).stages()]
+    ordered = ["01", "02", "03", "04", "05", "06", "08"]
+    assert stages == ([ordered] if cores == 1 else [["06", "02", "05", "08", "03", "01"], ["04"]])
+    assert [at_a_time for _, at_a_time in notebooks._Batch(plan, project, False).stages()] == [[1], [2, 1]][cores - 1]
+    in_place = notebooks._Batch(plan, project, True).stages()
+    assert [([path.name[:2] for path in paths], at_a_time) for paths, at_a_time in in_place] == [(ordered, 1)]
+
+
+def test_one_or_two_at_a_time_leave_the_same(project, monkeypatch, capsys):
+    write_notebook(project, "02-fit.ipynb", "import time\ntime.sleep(0.5)", "print('slow')")  # it ends after the next
+    write_notebook(project, "03-wrong.ipynb", "1 / 0", "2")
+    write_notebook(project, "05-plot.ipynb", "from pathlib import Path\nPath.cwd().name")
+    left = []
+    for count in (1, 2):
+        monkeypatch.setattr(notebooks, "usable_cores", lambda count=count: count)
+        assert main(["run", "--output", f"runs-{count}"]) == 1
+        files = {path.name: path.read_text(encoding="utf-8") for path in (project / f"runs-{count}").iterdir()}
+        summary = json.loads(files.pop("summary.json"))
+        assert [Path(entry.pop("output")).parent.name for entry in summary] == [f"runs-{count}"] * 3
+        assert [entry.pop("seconds") > 0 for entry in summary] == [True] * 3
+        left.append((files, summary))
+    assert left[0] == left[1]
+    assert sorted(left[0][0]) == ["02-fit.ipynb", "03-wrong.failed.ipynb", "05-plot.ipynb"]
+    assert [entry["status"] for entry in left[0][1]] == ["done", "failed", "done"]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 8
+    assert told[0] == f"notebooks to run: 3; kept in {project / 'runs-1'}"
+    assert [re.sub(r"[\d.]+ s$", "", line) for line in told[1:4]] == [
+        "02-fit.ipynb: done, ",
+        "03-wrong.ipynb: failed, ",
+        "05-plot.ipynb: done, ",
+    ]
+
+
+def test_a_terminal_shows_what_runs(project):
+    now, paths = time.perf_counter(), find_notebooks()
+    running = notebooks._Batch(dict.fromkeys(paths, {}), project, False, began=dict.fromkeys(paths, now - 75))
+    assert re.fullmatch(r"0 of 2 finished; running: 02-fit 7\d s, 05-plot 7\d s", running.picture().plain)
+    running.entries[paths[0]] = {"status": "failed"}
+    assert re.fullmatch(r"1 of 2 finished, 1 failed; running: 05-plot 7\d s", running.picture().plain)
+
+
+# ---- Ctrl-C ----
+
+PROGRAM = """\
+import signal, sys
+from dmmlab.lab import notebooks
+from dmmlab.__main__ import main
+signal.signal(signal.SIGINT, HANDLER)  # a test in the background has inherited another one
+notebooks.usable_cores = lambda: 2
+sys.exit(main(["run", "--output", "run"]))
+"""
+SLEEP = """\
+import os, subprocess, time
+from pathlib import Path
+child = subprocess.Popen(["sleep", "600"])
+Path("NAME.part").write_text(f"{os.getpid()} {child.pid}", encoding="utf-8")
+Path("NAME.part").rename("NAME")
+while not Path("go").exists():
+    time.sleep(0.02)
+child.kill()
+"""
+
+
+@pytest.fixture
+def start_batch(project):
+    """Starts a batch of a short notebook and two that wait; gives its process when both do, and theirs."""
+    for name in ("05-plot", "06-more"):
+        write_notebook(project, f"{name}.ipynb", SLEEP.replace("NAME", name))
+    started, summary = [], project / "run" / "summary.json"
+
+    def start(handler):
+        program, pipes = PROGRAM.replace("HANDLER", f"signal.{handler}"), {"stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([sys.executable, "-c", program], **pipes, stderr=subprocess.STDOUT)
+        started.append(process)
+        files = [project / "notebooks" / name for name in ("05-plot", "06-more")]
+        wait_until(lambda: process.poll() is not None or summary.exists() and all(path.exists() for path in files))
+        assert process.poll() is None, process.stdout.read()
+        started.extend(psutil.Process(int(pid)) for path in files for pid in path.read_text(encoding="utf-8").split())
+        return process, started[1:]
+
+    yield start
+    for process in started:
+        if isinstance(process, subprocess.Popen) or process.is_running():
+            process.kill()
+    started[0].communicate()
+
+
+def has_ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_ctrl_c_ends_everything_and_reports_what_was_finished(project, start_batch):
+    process, others = start_batch("default_int_handler")
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert re.search(r"^02-fit.ipynb  done ", text, re.MULTILINE), text
+    assert text.splitlines()[4:] == [f"kept in {project / 'run'}", "dmmlab: stopped"]  # and no trace of what was killed
+    assert len(others) == 4
+    wait_until(lambda: all(map(has_ended, others)))
+    assert sorted(path.name for path in (project / "run").iterdir()) == ["02-fit.ipynb", "summary.json"]
+    assert [entry["number"] for entry in read_summary(project)] == ["02"]
+
+
+def test_a_batch_in_the_background_is_not_stopped_by_ctrl_c(project, start_batch):
+    process, _ = start_batch("SIG_IGN")
+    process.send_signal(signal.SIGINT)
+    (project / "notebooks" / "go").touch()
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, text
+    assert [entry["status"] for entry in read_summary(project)] == ["done"] * 3
+
+
+def test_what_was_interrupted_is_told_as_the_summary_so_far(project, monkeypatch, cores, capsys):
+    folder = project / "data" / "runs"
+
+    def stop(path, values):
+        if path.name == "05-plot.ipynb":
+            wait_until(lambda: [*folder.glob("*/summary.json")])
+            raise KeyboardInterrupt
+        return notebooks.read_notebook(path), {}
+
+    monkeypatch.setattr(notebooks, "_execute", stop)
+    assert main(["run"]) == 130
+    assert "02-fit.ipynb  done" in capsys.readouterr().out
+    (summary,) = folder.glob("*/summary.json")
+    assert [entry["notebook"] for entry in json.loads(summary.read_text(encoding="utf-8"))] == ["02-fit.ipynb"]
+
+
+# ---- the bits of results ----
+
+ONE, TWO = "results of 02-fit: bits 0123456789abcdef\n", "results of 02-fit: bits 0123456789abcdee\n"
+
+
+@pytest.mark.parametrize(
+    ("committed", "printed", "bits"),
+    [
+        (ONE, ONE, "same"),
+        (ONE, f"more\n{ONE}more\n", "same"),
+        (ONE, TWO, "other"),
+        (ONE, "", "other"),
+        (ONE, ONE + ONE.replace("02-fit", "02-more"), "other"),
+        ("", ONE, None),
+        ("", "", None),
+        (f"the {ONE}", ONE, None),
+    ],
+)
+def test_bits_are_compared_with_those_of_the_committed_notebook(project, monkeypatch, committed, printed, bits):
+    def notebook_of(text):
+        return new_code_cell("1", outputs=[new_output("stream", text=text)] if text else [])
+
+    def execute(path, values):
+        executed = notebooks.read_notebook(path)
+        executed.cells = [notebook_of(printed)]
+        return executed, failure
+
+    write_notebook(project, "02-fit.ipynb", parameters_cell("steps: int = 1"), notebook_of(committed))
+    monkeypatch.setattr(notebooks, "_execute", execute)
+    failure = {}
+    (entry,) = run_notebooks([2], output="default")
+    assert entry["bits"] == bits
+    assert json.loads((project / "default" / "summary.json").read_text(encoding="utf-8"))[0]["bits"] == bits
+    assert run_notebooks([2], {"steps": 1}, output="changed")[0]["bits"] is None
+    failure = {"cell": 1, "error": "Error", "message": "wrong"}
+    assert run_notebooks([2], output="failed")[0]["bits"] is None
+
+
+def test_the_summary_says_whose_results_are_the_committed_ones(capsys):
+    def entry(number, bits):
+        told = {"number": number, "notebook": f"{number}-a.ipynb", "status": "done", "seconds": 1.0, "parameters": {}}
+        return {**told, "bits": bits, "output": "/runs/a.ipynb"}
+
+    assert _print_summary([entry("01", "same"), entry("02", "other"), entry("03", None), entry("04", "same")]) == 0
+    lines = capsys.readouterr().out.splitlines()[5:]
+    assert lines == [
+        "the committed results, bit for bit: 01, 04",
+        "other results than the committed: 02",
+        "kept in /runs",
+    ]
+    assert _print_summary([entry("03", None)]) == 0
+    assert "results" not in capsys.readouterr().out
+
+
+# ---- the command line ----
+
+
+def test_a_refusal_is_one_line_and_exit_code_2(project, stub, capsys):
+    assert main(["run", "2", "-p", "rat", "1"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("dmmlab: the chosen notebooks: no parameter rat (did you mean rate?);")
+    assert captured.err.count("\n") == 1
+    assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("cells", "question"),
+    [
+        ([new_markdown_cell("# Title\n\n**Question.** Does it fit?\nMore.")], "Does it fit?"),
+        ([new_markdown_cell("text\n# Title"), new_markdown_cell("## Other")], "Title"),
+        (["# Code is no title"], "far away"),
+    ],
+)
+def test_the_list_gives_question_or_title(project, cells, question):
+    write_notebook(project, "07-far-away.ipynb", *cells)
+    assert describe_notebooks()[-1]["question"] == question
+
+
+def test_the_list_gives_defaults_and_the_newest_duration(project, capsys):
+    write_notebook(project, "07-kept.ipynb", dmmlab={"seconds": 4.25})
+    done = {"notebook": "02-fit.ipynb", "status": "done"}
+    failed = {"notebook": "02-fit.ipynb", "status": "failed", "seconds": 9}
+    runs = {"1": [{**done, "seconds": 1.0}], "2": [{**done, "seconds": 2.0}], "3": [failed], "4": {"other": 1}}
+    for name, summary in runs.items():
+        folder = project / "data" / "runs" / f"20250101-00000{name}"
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    (folder / "summary.json").write_text("{", encoding="utf-8")
+    table = describe_notebooks()
+    assert [row["seconds"] for row in table] == [2.0, None, 4.25]
+    assert table[0]["parameters"]["label"] == '"#red"'
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert "steps=25 rate=1e-2" in text
+    assert "sizes=[ 1, 2, ]" in text
+    assert text.splitlines()[-2].split()[-1] == "–"

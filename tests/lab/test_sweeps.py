@@ -1,0 +1,530 @@
+"""Sweeps: what is refused, what is run and what is kept, whoever dies; one tidy table of it all."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from conftest import refused
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from rich.console import Console
+
+from dmmlab.files import write_json
+from dmmlab.lab import sweeps
+from dmmlab.lab.sweeps import read_vary, sweep
+
+PARAMETERS = (
+    "seed: int = 0\nrate: float = 0.1\nname: str = 'a'\nsizes: list[int] = [1]\nstatus: str = ''\npause: float = 0"
+)
+
+# Stands for the process of a run: it needs no kernel, does what the seed says, and speaks ASCII only.
+STUB = """
+import json, os, pathlib, signal, sys, threading, time
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(130)), daemon=True).start()
+notebook, values, folder = json.loads(sys.argv[-1])
+folder, seed, root = pathlib.Path(folder), values.get("seed", 0), pathlib.Path(notebook).parents[1]
+(folder / "data" / "results").mkdir(parents=True, exist_ok=True)
+(folder / "parameters.json").write_text("{}")
+with (root / "log").open("a") as log:
+    log.write(f"{seed} {os.getpid()}\\n")
+while (root / f"hold {seed}").exists():
+    time.sleep(0.01)
+time.sleep(values.get("pause", 0))
+if seed == 666:
+    os.kill(os.getpid(), signal.SIGKILL)
+if seed == 507:
+    sys.exit(f"{folder}: cannot write (No space left on device); free the disk")
+entry = {"status": "done", "seconds": time.time() % 1}
+if seed == 13 and not (root / "mended").exists():
+    entry |= {"status": "failed", "cell": 4, "error": "ValueError", "message": "unlucky, [red]\\nand so on"}
+content = (root / "result").read_text() if (root / "result").exists() else json.dumps({"square": seed**2})
+(folder / "data" / "results" / "09-fit.json").write_text(content)
+(folder / "half").write_text(json.dumps(entry))
+(folder / "half").rename(folder / "run.json")
+"""
+
+
+def write_notebook(root, *cells, name="09-fit.ipynb"):
+    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}, id="parameters")
+    cells = [new_code_cell(cell, id=f"c{i}") for i, cell in enumerate(cells)]
+    path = root / "notebooks" / name
+    nbformat.write(new_notebook(cells=[parameters, *cells]), path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = tmp_path / "pro{ject}"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "pyproject.toml").touch()
+    monkeypatch.chdir(root)
+    write_notebook(root, "print(seed)")
+    return root
+
+
+@pytest.fixture
+def stub(project, monkeypatch):
+    """Runs take milliseconds; gives a function that tells the seeds that were run since it was asked last."""
+    path = project / "stub.py"
+    path.write_text(STUB, encoding="utf-8")
+    monkeypatch.setattr(sweeps, "COMMAND", [sys.executable, "-S", "-E", str(path)])
+
+    def seeds():
+        found = sorted(seed for seed, _ in started(project))
+        (project / "log").unlink(missing_ok=True)
+        return found
+
+    return seeds
+
+
+def started(project):
+    """The runs that have begun, in their order: (seed, process)."""
+    log = project / "log"
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    return [tuple(map(int, line.split())) for line in lines if line.endswith("\n")]
+
+
+def table_of(root):
+    return (root / "data" / "sweeps" / "09" / "table.csv").read_text(encoding="utf-8")
+
+
+def statuses(rows):
+    return [row["status"] for row in rows]
+
+
+# ---- what is asked ----
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed=0..3", [0, 1, 2, 3]),
+        ("seed=-1..1", [-1, 0, 1]),
+        ("seed=1,2,4", ["1", "2", "4"]),
+        ("seed=0..1, 7", [0, 1, "7"]),
+        ("rate = 1e-3,1e-2", ["1e-3", "1e-2"]),
+        ("name=lead,balance", ["lead", "balance"]),
+        ('name=["a, b", "c=d"]', ["a, b", "c=d"]),
+        ("sizes=[[1, 2], [3]]", [[1, 2], [3]]),
+        ("name=c=d", ["c=d"]),
+    ],
+)
+def test_values_to_vary_are_read(text, expected):
+    assert read_vary([text]) == {text.split("=")[0].strip(): expected}
+
+
+@pytest.mark.parametrize("texts", [["seed"], ["seed="], ["=1"], ["seed=1", "seed=2"], ["seed=[1, 2"], ["seed=[NaN]"]])
+def test_what_is_no_list_of_values_is_refused(texts):
+    with refused():
+        read_vary(texts)
+
+
+@pytest.mark.parametrize(
+    ("vary", "options", "words"),
+    [
+        (["sead=0..3"], {}, ["no parameter sead", "did you mean seed?"]),
+        (["seed=0..3"], {"parameters": {"rat": 1}}, ["no parameter rat", "did you mean rate?"]),
+        (["seed=1,x"], {}, ["parameter seed: 'x' does not read as int"]),
+        (["seed=1"], {"parameters": {"rate": "fast"}}, ["parameter rate: 'fast'"]),
+        (["seed=1,1"], {}, ["parameter seed", "one twice"]),
+        (["seed=3..1"], {}, ["parameter seed", "no value"]),
+        (["seed=1"], {"parameters": {"seed": 1}}, ["parameter seed: varied and set"]),
+        (["seed=1"], {"number": 7}, ["no notebook has the number 07"]),
+        (["seed=1"], {"table": "table.txt"}, ["table.txt", ".csv"]),
+        (["seed=1"], {"workers": 0}, ["workers is 0"]),
+        (["seed=1"], {"scheduler": "tcp://127.0.0.1:1"}, ["tcp://127.0.0.1:1", "no answer"]),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_written(project, stub, vary, options, words):
+    with refused(*words):
+        sweep(options.pop("number", 9), read_vary(vary), **options)
+    assert not stub()
+    assert not (project / "data").exists()
+
+
+def test_a_notebook_without_such_parameters_is_refused(project, stub):
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), project / "notebooks" / "10-bare.ipynb")
+    with refused("10-bare.ipynb: no parameter seed"):
+        sweep(10, {"seed": [1]})
+
+
+def test_the_last_name_varies_fastest_and_values_are_the_notebooks_types(project, stub):
+    rows = sweep("09", read_vary(["seed=2,1", "sizes=[[1], [2]]", "rate=1e-3"]), {"name": "5"})
+    found = [(row["seed"], row["sizes"], row["rate"], row["name"]) for row in rows]
+    assert found == [(seed, sizes, 0.001, "5") for seed in (2, 1) for sizes in ("[1]", "[2]")]
+    assert [row["square"] for row in rows] == [4, 4, 1, 1]
+    assert table_of(project).splitlines()[0] == "seed,sizes,rate,name,status,cell,error,message,square"
+
+
+def test_a_dry_run_tells_what_is_there_and_changes_nothing(project, stub, capsys):
+    sweep(9, {"seed": [0, 13]})
+    before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    capsys.readouterr()
+    rows = sweep(9, {"seed": range(12, 14), "rate": ["0.1"]}, dry_run=True)
+    assert statuses(rows) == ["waiting", "waiting"]
+    rows = sweep(9, {"seed": [12, 13, 0]}, dry_run=True, retry=True)
+    assert statuses(rows) == ["waiting", "failed", "done"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:] == ["seed=12: waiting", "seed=13: failed", "seed=0: kept", "3 runs: 1 failed, 1 kept, 1 waiting"]
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
+
+
+# ---- what is kept ----
+
+
+def test_what_is_finished_is_not_repeated(project, stub):
+    sweep(9, {"seed": [3, 1]}, workers=1)
+    assert stub() == [1, 3]
+    sweep(9, {"seed": [3, 1]})
+    assert stub() == []
+    rows = sweep(9, {"seed": ["1", "2", "3"]})
+    assert stub() == [2]
+    assert [row["square"] for row in rows] == [1, 4, 9]
+
+
+def test_failures_are_listed_kept_and_repeated_on_request(project, stub, capsys):
+    rows = sweep(9, {"seed": [12, 13]})
+    assert rows[1] == {
+        "seed": 13,
+        "status": "failed",
+        "cell": 4,
+        "error": "ValueError",
+        "message": "unlucky, [red]\nand so on",
+    }
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2 runs: 1 done, 1 failed"
+    assert lines[2] == "seed=13, cell 4: ValueError: unlucky, [red] and so on (--retry repeats it)"
+    (project / "mended").touch()
+    stub()
+    assert statuses(sweep(9, {"seed": [12, 13]})) == ["done", "failed"]
+    assert stub() == []
+    assert statuses(sweep(9, {"seed": [12, 13]}, retry=True)) == ["done", "done"]
+    assert stub() == [13]
+
+
+def test_another_notebook_or_package_is_another_run_but_other_outputs_are_not(project, stub, monkeypatch, tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "sweeps.py").write_text("1", encoding="utf-8")
+    monkeypatch.setattr(sweeps, "__file__", str(package / "sweeps.py"))
+
+    def waiting():
+        return statuses(sweep(9, {"seed": [1]}, dry_run=True)) == ["waiting"]
+
+    sweep(9, {"seed": [1]})
+    assert not waiting()
+    path = project / "notebooks" / "09-fit.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="1")]
+    notebook.cells[1].execution_count = 3
+    notebook.cells.append(new_markdown_cell("words"))
+    nbformat.write(notebook, path)
+    assert not waiting()
+    notebook.cells[1].source += "\n1"
+    nbformat.write(notebook, path)
+    assert waiting()
+    sweep(9, {"seed": [1]})
+    (package / "sweeps.py").write_text("2", encoding="utf-8")
+    assert waiting()
+    monkeypatch.setattr(sweeps, "version", lambda name: "9.9")
+    sweep(9, {"seed": [1]})
+    assert not waiting()
+    monkeypatch.setattr(sweeps, "version", lambda name: "9.10")
+    assert waiting()
+
+
+# ---- who dies ----
+
+
+@contextmanager
+def meanwhile(act, *arguments):
+    """The act goes on in a thread, which has ended after the block."""
+    thread = threading.Thread(target=act, args=arguments, daemon=True)
+    thread.start()
+    yield
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def kill_one(project, seed):
+    """Kill the first run of this seed, which is held until then, so that it is alive however busy the computer is."""
+    while not (processes := [process for each, process in started(project) if each == seed]):
+        time.sleep(0.005)
+    os.kill(processes[0], signal.SIGKILL)
+    (project / f"hold {seed}").unlink()
+
+
+def test_twenty_runs_of_two_workers_of_which_one_is_killed_equal_a_serial_sweep(project, stub):
+    grid = read_vary(["seed=0..9", "name=a,b"])
+    sweep(9, grid, {"pause": 0.1}, workers=1)
+    serial = table_of(project)
+    shutil.rmtree(project / "data")
+    assert len(stub()) == 20
+    (project / "hold 2").touch()
+    with meanwhile(kill_one, project, 2):
+        rows = sweep(9, grid, {"pause": 0.1}, workers=2)
+    assert len(stub()) == 21
+    assert statuses(rows) == ["done"] * 20
+    assert table_of(project) == serial
+
+
+def test_a_run_that_kills_its_process_every_time_fails_alone(project, stub):
+    rows = sweep(9, {"seed": [1, 666, 2]}, workers=2)
+    assert stub() == [1, 2, 666, 666, 666]
+    assert statuses(rows) == ["done", "failed", "done"]
+    assert (rows[1]["error"], rows[1]["message"]) == ("ProcessDied", "ended 3 times, the last by signal 9")
+    sweep(9, {"seed": [1, 666, 2]})
+    assert stub() == []
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a terminal: shells let what runs in the background ignore it, tests too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c(project, finished, begun):
+    """As soon as so many runs are finished and so many have begun."""
+    while len([*project.glob("data/sweeps/*/*/run.json")]) < finished or len(started(project)) < begun:
+        time.sleep(0.005)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_stops_all_keeps_what_is_finished_and_goes_on(project, stub, capsys, interruptible):
+    grid = {"pause": [0, 0.01, 600], "seed": [1, 2]}
+    others = psutil.Process().children()  # of tests before
+    start = time.monotonic()
+    with meanwhile(press_ctrl_c, project, 4, 6), pytest.raises(KeyboardInterrupt):
+        sweep(9, grid, workers=2)
+    assert time.monotonic() - start < 300
+    assert not sweeps.ALIVE
+    assert not {*psutil.Process().children()} - {*others}
+    assert "6 runs: 4 done, 2 waiting" in capsys.readouterr().out
+    assert len(table_of(project).splitlines()) == 5
+    stub()
+    assert statuses(sweep(9, {"seed": [2, 1], "pause": [0.01, 0]})) == ["done"] * 4
+    assert stub() == []
+
+
+def test_a_full_disk_stops_the_sweep_and_what_is_finished_stays(project, stub):
+    (project / "hold 2").touch()  # it runs until the sweep ends
+    with refused("cannot write (No space left on device)"):
+        sweep(9, {"seed": [1, 507, 2, 3]}, workers=1)
+    assert 3 not in stub()
+    assert len(table_of(project).splitlines()) == 2
+
+
+def test_what_is_finished_is_in_the_table_though_ctrl_c_came_before_anybody_looked(project, stub, monkeypatch, capsys):
+    def finish_one(runs, workers, scheduler):
+        write_json(runs[1].folder / "run.json", {"status": "done", "seconds": 1.0})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "_run_all", finish_one)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(9, {"seed": [1, 2, 3]})
+    assert "3 runs: 1 done, 2 waiting" in capsys.readouterr().out
+    assert table_of(project).splitlines()[1:] == ["2,done,,,"]
+
+
+def test_there_is_a_worker_for_each_core_that_may_be_used(project, stub, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7}, raising=False)
+    monkeypatch.setattr(sweeps, "ThreadPoolExecutor", lambda count: asked.append(count) or ThreadPoolExecutor(count))
+    sweep(9, {"seed": [1]})
+    assert asked == [3]
+
+
+def test_a_run_that_another_sweep_finished_meanwhile_is_taken_over(project, stub):
+    folder = project / "run"
+    write_json(folder / "run.json", {"status": "done", "seconds": 1.0})
+    assert sweeps.run_apart("notebook", {}, str(folder)) == {"status": "done", "seconds": 1.0}
+    assert stub() == []
+
+
+# ---- the table ----
+
+
+def test_results_become_columns(project, stub):
+    content = {
+        "seed": 7,
+        "status": "fine",
+        "exact": True,
+        "none": None,
+        "text": 'a, "b"\nc',
+        "curve": [1, 2.5],
+        "deep": {"a": {"b": 1}, "rows": [{"links": 8}, {"links": 9, "loss": 0.5}]},
+    }
+    (project / "result").write_text(json.dumps(content), encoding="utf-8")
+    (row,) = sweep(9, {"seed": [1]}, {"status": "asked"})
+    assert list(row.items()) == [
+        *(("seed", 1), ("status", "asked"), ("run.status", "done")),
+        *(("cell", None), ("error", None), ("message", None)),
+        *(("results.seed", 7), ("results.status", "fine"), ("exact", True), ("none", None), ("text", 'a, "b"\nc')),
+        *(("curve", "[1, 2.5]"), ("deep.a.b", 1), ("deep.rows.0.links", 8)),
+        *(("deep.rows.1.links", 9), ("deep.rows.1.loss", 0.5)),
+    ]
+    with (project / "data" / "sweeps" / "09" / "table.csv").open(newline="", encoding="utf-8") as file:
+        (read,) = csv.DictReader(file)
+    assert read["text"] == row["text"]
+    assert (read["exact"], read["none"], read["deep.rows.1.loss"]) == ("True", "", "0.5")
+
+
+def test_a_result_that_is_a_list_has_the_name_of_its_file(project, stub):
+    (project / "result").write_text("[1, 2]", encoding="utf-8")
+    (row,) = sweep(9, {"seed": [1]})
+    assert row["09-fit"] == "[1, 2]"
+
+
+def test_the_table_is_written_where_it_is_asked_for(project, stub):
+    sweep(9, {"seed": [1, 13]}, table="new/all.csv")
+    assert Path("new/all.csv").read_text(encoding="utf-8").startswith("seed,status")
+    assert not (project / "data" / "sweeps" / "09" / "table.csv").exists()
+
+
+def test_parquet_has_the_same_columns_with_their_types(project, stub):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    sweep(9, read_vary(["seed=1,13", "name=a,b"]), {"rate": 0.5}, table="all.parquet")
+    table = parquet.read_table("all.parquet").to_pydict()
+    assert table["seed"] == [1, 1, 13, 13]
+    assert table["rate"] == [0.5] * 4
+    assert table["square"] == [1, 1, None, None]
+    assert table["message"][2:] == ["unlucky, [red]\nand so on"] * 2
+
+
+def test_without_pyarrow_a_parquet_table_is_refused(project, stub, monkeypatch):
+    monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
+    with refused("all.parquet", "pyarrow"):
+        sweep(9, {"seed": [1]}, table="all.parquet")
+    assert stub() == []
+
+
+# ---- the screen ----
+
+
+def test_the_live_table_shows_every_run_that_fits_and_what_runs(project):
+    def run(seed, status, seconds=None):
+        entry = None if seconds is None else {"status": status, "seconds": seconds}
+        return sweeps._Run(project, {"seed": seed, "name": "[red]x"}, project / str(seed), entry, status)
+
+    runs = [run(1, "done", 2.4), run(2, "failed", 3.0), run(3, "waiting"), run(4, "waiting"), run(5, "kept", 9.0)]
+    write_json(project / "4" / "parameters.json", {})
+    console = Console(width=60, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+    console.print(sweeps._picture(runs, 20))
+    lines = [line.replace("│", " ").split() for line in console.export_text().splitlines() if "[red]x" in line]
+    console.file.close()
+    assert [line[:3] for line in lines] == [
+        [str(i + 1), "[red]x", status] for i, status in enumerate(["done", "failed", "waiting", "running", "kept"])
+    ]
+    assert sweeps._picture(runs, 9).row_count == 2
+
+
+@pytest.mark.parametrize("variable", [("FORCE_COLOR", "1"), ("TTY_COMPATIBLE", "1"), ("TERM", "dumb")])
+def test_a_log_gets_a_line_for_every_run(project, stub, capsys, monkeypatch, variable):
+    monkeypatch.setenv(*variable)
+    sweep(9, {"seed": [13]})
+    assert capsys.readouterr().err.startswith("seed=13: failed, 0.")
+
+
+# ---- with kernels ----
+
+FULL = """\
+import os, signal
+from pathlib import Path
+import dmmlab as dmm
+figure, axes = dmm.new_figure()
+axes.plot([seed, 1])
+dmm.save_figure(figure, "09-curve")
+dmm.save_results("09-fit", {"third": seed / 3})
+print("seed", seed)
+"""
+DYING = """\
+if seed == 2 and not Path("died").exists():
+    Path("died").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+1 / (seed - 1)
+"""
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def without_seconds(files):
+    return {
+        name: {**json.loads(text), "seconds": 0} if name.endswith("run.json") else text for name, text in files.items()
+    }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_runs_in_kernels_keep_their_notebooks_figures_and_results(project):
+    write_notebook(project, FULL, DYING)
+    rows = sweep(9, {"seed": [0, 1, 2]}, workers=2)
+    assert [(row["status"], row["error"], row["cell"], row.get("third")) for row in rows] == [
+        ("done", None, None, 0.0),
+        ("failed", "ZeroDivisionError", 4, None),
+        ("done", None, None, 2 / 3),  # its kernel was killed once
+    ]
+    before = without_seconds(files_below(project / "data"))
+    folders = {name.split("/")[2] for name in before} - {"table.csv"}
+    names = {"run.json", "parameters.json", "data/results/09-fit.json", "figures/09-curve.svg", "figures/09-curve.pdf"}
+    for folder in folders:
+        prefix = f"sweeps/09/{folder}/"
+        found = {name.removeprefix(prefix) for name in before if name.startswith(prefix)}
+        failed = before[prefix + "run.json"]["status"] == "failed"
+        assert found == {*names, "09-fit.failed.ipynb" if failed else "09-fit.ipynb"}
+        assert "output" not in before[prefix + "run.json"]
+    assert not (project / "figures").exists()
+    shutil.rmtree(project / "data" / "sweeps")
+    sweep(9, {"seed": [1, 2]}, workers=2)
+    again = without_seconds(files_below(project / "data"))
+    del again["sweeps/09/table.csv"]
+    assert len({name.split("/")[2] for name in again}) == 2
+    assert {name: before[name] for name in again} == again  # executed notebooks too
+
+
+def test_a_notebook_that_changes_while_the_sweep_runs_ends_it(project):
+    runs = sweeps._plan(project, 9, {"seed": [1]}, {})
+    write_notebook(project, "print(seed + 1)")
+    with refused("changed while the sweep ran", start=project / "notebooks" / "09-fit.ipynb"):
+        sweeps.run_apart(str(runs[0].notebook), runs[0].values, str(runs[0].folder))
+    assert not runs[0].folder.exists()
+
+
+def test_a_dask_cluster_by_its_address_survives_a_killed_worker(project):
+    from distributed import LocalCluster
+
+    write_notebook(project, "1", "1 / seed")
+    quiet = {"dashboard_address": None, "silence_logs": 50}
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as cluster:
+        victims = [worker.pid for worker in cluster.workers.values()]
+
+        def kill():
+            while not list(project.glob("data/sweeps/09/*/parameters.json")):
+                time.sleep(0.05)
+            os.kill(victims[0], signal.SIGKILL)
+
+        with meanwhile(kill):
+            rows = sweep(9, {"seed": [0, 1, 2]}, scheduler=cluster.scheduler_address)
+    assert statuses(rows) == ["failed", "done", "done"]
+    assert (rows[0]["error"], rows[0]["cell"]) == ("ZeroDivisionError", 4)
+    assert len(list(project.glob("data/sweeps/09/*/run.json"))) == 3
+
+
+def test_machines_among_the_results_are_no_columns(project, stub):
+    (project / "result").write_text(
+        json.dumps({"format": "dmmlab machine 1", "neurons": {"input": "input"}}), encoding="utf-8"
+    )
+    (row,) = sweep(9, {"seed": [1]})
+    assert list(row) == ["seed", *sweeps.OUTCOME]

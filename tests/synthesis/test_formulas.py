@@ -1,0 +1,450 @@
+"""Formulas: as text, as LaTeX, and computed at every tick, where they must agree with the machine."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmmlab.builders import feedforward, handcrafted_detector, write_program
+from dmmlab.engine import run
+from dmmlab.examples.tasks import TASKS, find_task
+from dmmlab.files import DMMError
+from dmmlab.machines import Machine
+from dmmlab.neurons import KINDS, NUMBER, kind
+from dmmlab.synthesis.formulas import formula
+from dmmlab.synthesis.liveness import living
+from dmmlab.vvalues import from_leaves
+
+DETECTOR = handcrafted_detector()
+EARLY = 12  # ticks while constants are on their way
+
+
+# ---- the meaning of a formula, computed without the module that writes it ----
+
+
+def combined(terms):
+    """A weighted sum of numbers, or of dicts character → number."""
+    if not any(isinstance(x, dict) for _, x in terms):
+        return sum(weight * x for weight, x in terms)
+    total = {}
+    for weight, x in terms:
+        for key, leaf in (x or {}).items():
+            total[key] = total.get(key, 0.0) + weight * leaf
+    return total
+
+
+class Meaning:
+    """What expressions are on a string: e stands at tick t for what its raw is at t − delay."""
+
+    def __init__(self, string, speed):
+        self.string, self.speed, self.known = string, speed, {}
+
+    def at(self, e, tick):
+        return self.raw(e, tick - (e.delay or 0))
+
+    def raw(self, e, tick):
+        if (e, tick) not in self.known:
+            self.known[e, tick] = self._raw(e, tick)
+        return self.known[e, tick]
+
+    def _raw(self, e, tick):
+        simple = {"zero": 0.0, "one": 1.0, "ticks": float(max(tick, 0)), "unit": {e.letter: 1.0}}
+        if e.operation in simple:
+            return simple[e.operation]
+        if e.operation == "input":
+            place, rest = divmod(tick - 1, self.speed)
+            return {} if tick < 1 or rest else {self.string[min(place, len(self.string) - 1)]: 1.0}
+        if e.operation == "total":
+            ((weight, part),) = e.parts
+            before = self.raw(e, tick - 1) if tick > 1 else {} if isinstance(self.at(part, 1), dict) else 0.0
+            return combined([(1.0, before), (weight, self.at(part, tick))]) if tick >= 1 else before
+        if e.operation == "sum":
+            return combined([(weight, self.at(part, tick)) for weight, part in e.parts])
+        assert all(weight == 1.0 for weight, _ in e.parts)
+        a, *more = (self.at(part, tick) for _, part in e.parts)
+        b = more[0] if more else None
+        computed = {
+            "max-norm": lambda: max(map(abs, a.values()), default=0.0),
+            "abs": lambda: abs(a),
+            "relu": lambda: max(a, 0.0),
+            "max": lambda: max(a, b),
+            "min": lambda: min(a, b),
+            "clip": lambda: max(-b, min(b, a)),
+            "product": lambda: a * b,
+            "inner": lambda: sum(x * b.get(key, 0.0) for key, x in a.items()),
+            "count": lambda: a.get(e.letter, 0.0),
+            "ramp": lambda: combined([(max(tick, 0), a)]),
+        }
+        return computed[e.operation]()
+
+
+def assert_agrees(machine, string="ab.a.ccaa", speed=3, early=EARLY):
+    """The formula's value is the machine's answer, at every tick after the first few."""
+    read, answers = formula(machine), run(machine, string, ticks_per_character=speed)
+    meaning = Meaning(string, speed)
+    for side, e in enumerate((read.left, read.right)):
+        values = [meaning.at(e, tick) for tick in range(1, len(answers) + 1)]
+        scale = max(1.0, np.abs(answers[:, side]).max())
+        np.testing.assert_allclose(
+            np.array(values[early:]) / scale, answers[early:, side] / scale, atol=1e-9, err_msg=str(read)
+        )
+
+
+# ---- text ----
+
+TEXTS = {
+    "duplicates": ("left[t+4]  = relu(max-norm(Σ input) − 1)", "right[t+3] = min(4, count of '.')"),
+    "lead": ("left[t+4]  = relu(max-norm(Σ input) − min(4, count of '.'))", "right[t+3] = min(4, count of '.')"),
+    "balance": (
+        "left[t+4]  = relu(clip(count of 'a' − count of 'b', ±4))",
+        "right[t+4] = relu(−clip(count of 'a' − count of 'b', ±4))",
+    ),
+    "letters": ("left[t+3]  = min(4, count of 'a')", "right[t+3] = min(4, count of '.')"),
+    "length": ("left[t+3]  = Σ max-norm(input)", "right[t+3] = min(4, count of '.')"),
+    "repeated word": (
+        "left[t+4]  = relu(max-norm(Σ input) − 1) − relu(max-norm(Σ input) − 2)",
+        "right[t+3] = min(4, count of '.')",
+    ),
+}
+
+
+def test_the_detector_reads_as_the_paper_has_it():
+    expected = "left[t+4]  = relu(max-norm(Σ input) − 1)\nright[t+3] = min(4, count of '.')"
+    assert str(formula(DETECTOR)) == expected
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_task_has_its_formula(name):
+    assert str(formula(find_task(name).teacher)) == "\n".join(TEXTS[name])
+
+
+def test_no_task_is_without_a_formula_here():
+    assert set(TEXTS) == set(TASKS)
+
+
+MEMORY = "accum.dict-2 <- input.char\nnorm.dict <- accum.dict\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        ("", "0"),
+        (f"{MEMORY}output.dict-1 <- 2 norm.norm", "2·max-norm(Σ input)"),
+        (f"{MEMORY}output.dict-1 <- -0.3333333333333333 norm.norm", "−1/3·max-norm(Σ input)"),
+        (f"{MEMORY}output.dict-1 <- 0.123456 norm.norm", "0.123456·max-norm(Σ input)"),
+        ("output.dict-1 <- 1.5 const_1.const_1", "3/2"),
+        (f"{MEMORY}norm.dict <- const_1.const_1\noutput.dict-1 <- norm.norm", "max(max-norm(Σ input), 1)"),
+        ("output.dict-1 <- timer.timer", "t"),
+        ("norm.dict <- -2 input.char\noutput.dict-1 <- norm.norm", "2·max-norm(input)"),
+        (
+            "norm.dict <- input.char\ncompare.dict-1 <- norm.norm\ncompare.dict-2 <- -1 const_1.const_1\n"
+            "output.dict-1 <- compare.true",
+            "max-norm(input) + 1",
+        ),
+        ("dot.dict-1 <- input.char\ndot.dict-2 <- -3 eos.char\noutput.dict-1 <- dot.dot", None),
+    ],
+)
+def test_small_programs_are_written_as_one_would(program, text):
+    side = formula(write_program(program)).left
+    if text is None:
+        text = "clip(−3·count of '.' in input, ±4)"
+    assert side.text == text
+
+
+def test_what_comes_later_says_so():
+    program = """
+        accum.dict-2 <- input.char
+        norm-1.dict <- input.char
+        norm-2.dict <- accum.dict
+        output.dict-1 <- norm-1.norm
+        output.dict-1 <- 2 norm-2.norm
+    """
+    read = formula(write_program(program))
+    assert str(read).splitlines()[0] == "left[t+2]  = max-norm(input) + 2·max-norm(Σ input)[t−1]"
+    assert "[t-1]" in read._repr_latex_()
+    assert str(read).splitlines()[1] == "right[t]   = 0"
+
+
+def test_what_comes_later_says_so_in_products():
+    program = """
+        norm.dict <- input.char
+        accum.dict-2 <- norm.norm
+        norm-2.dict <- accum.dict
+        dot.dict-1 <- norm.norm
+        dot.dict-2 <- norm-2.norm
+        output.dict-1 <- dot.dot
+    """
+    read = formula(write_program(program))
+    assert read.left.text == "min(4, max-norm(input)·(Σ max-norm(input))[t−2])"
+    assert "[t-2]" in read.left.latex
+
+
+def test_a_sum_a_tick_ago_and_what_comes_now_is_the_sum_now():
+    program = """
+        accum.dict-2 <- input.char
+        norm.dict <- accum.dict
+        norm.dict <- input.char
+        output.dict-1 <- norm.norm
+    """
+    machine = write_program(program)
+    assert str(formula(machine)).splitlines()[0] == "left[t+2]  = max-norm(Σ input)"
+    assert_agrees(machine, early=0)
+    assert_agrees(write_program(program.replace("<- input.char\n        output", "<- 2 input.char\n        output")))
+
+
+# ---- LaTeX ----
+
+
+def assert_balanced(latex):
+    depth = 0
+    for i, letter in enumerate(latex):
+        if letter in "{}" and latex[i - 1] != "\\":
+            depth += 1 if letter == "{" else -1
+        assert depth >= 0, latex
+    assert depth == 0, latex
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_latex_has_no_stray_braces(name):
+    latex = formula(find_task(name).teacher)._repr_latex_()
+    assert latex.count("{") == latex.count("}")
+    assert_balanced(latex)
+    assert latex.startswith("$$\\begin{aligned}") and latex.endswith("\\end{aligned}$$")
+    assert "{}" not in latex and "letter" not in latex
+
+
+def test_the_detector_in_latex():
+    latex = formula(DETECTOR)._repr_latex_()
+    assert r"\mathrm{left}[t+4] &= \operatorname{relu}(\lVert \textstyle\sum \mathrm{input} \rVert_\infty - 1)" in latex
+    assert r"\mathrm{right}[t+3] &= \min(4, \#\text{'.'})" in latex
+
+
+@pytest.mark.parametrize("letter", list("{}%#&_$\\^~"))
+def test_letters_that_latex_takes_for_its_own_are_escaped(letter):
+    program = f"accum.dict-2 <- input.char\ndot.dict-1 <- accum.dict\ndot.dict-2 <- letter-{letter}.char\n"
+    read = formula(write_program(f"{program}output.dict-1 <- dot.dot"))
+    assert read.left.text == f"min(4, count of '{letter}')"
+    inside = read.left.latex.split(r"\text{'")[1].removesuffix("'})")
+    assert inside in ("∖", "ˆ", "˜", f"\\{letter}")
+    assert_balanced(read.left.latex)
+
+
+# ---- meaning ----
+
+PROGRAMS = {
+    "sums and delays": """
+        accum.dict-2 <- input.char
+        norm-1.dict <- accum.dict
+        norm-2.dict <- 0.5 input.char
+        accum-2.dict-2 <- norm-2.norm
+        output.dict-1 <- norm-1.norm
+        output.dict-1 <- -2 norm-2.norm
+        output.dict-2 <- accum-2.dict
+        output.dict-2 <- 0.25 norm-1.norm
+    """,
+    "a product of numbers": """
+        norm.dict <- input.char
+        accum.dict-2 <- 0.25 norm.norm
+        dot.dict-1 <- 2 accum.dict
+        dot.dict-2 <- accum.dict
+        output.dict-2 <- dot.dot
+    """,
+    "a product with a delay": """
+        norm.dict <- input.char
+        accum.dict-2 <- 0.25 norm.norm
+        norm-2.dict <- accum.dict
+        dot.dict-1 <- accum.dict
+        dot.dict-2 <- -1 norm-2.norm
+        output.dict-1 <- dot.dot
+    """,
+    "characters and number": """
+        norm.dict <- input.char
+        accum.dict-2 <- input.char
+        accum.dict-2 <- 0.5 norm.norm
+        norm-2.dict <- accum.dict
+        dot.dict-1 <- accum.dict
+        dot.dict-2 <- accum.dict
+        output.dict-1 <- norm-2.norm
+        output.dict-2 <- dot.dot
+    """,
+    "max of both": """
+        norm.dict <- -2 input.char
+        accum.dict-2 <- input.char
+        norm-2.dict <- accum.dict
+        norm-2.dict <- -1.5 norm.norm
+        norm-2.dict <- 0.5 const_1.const_1
+        output.dict-1 <- norm-2.norm
+    """,
+    "an inner product": """
+        accum.dict-2 <- 0.25 input.char
+        accum-2.dict-2 <- input.char
+        accum-2.dict-2 <- -0.5 eos.char
+        dot.dict-1 <- accum.dict
+        dot.dict-1 <- input.char
+        dot.dict-2 <- 0.5 input.char
+        dot-2.dict-1 <- accum.dict
+        dot-2.dict-2 <- accum.dict
+        output.dict-1 <- dot.dot
+        output.dict-2 <- dot-2.dot
+    """,
+    "letters": """
+        accum.dict-2 <- input.char
+        dot.dict-1 <- accum.dict
+        dot.dict-1 <- 2 letter-a.char
+        dot.dict-2 <- letter-a.char
+        dot.dict-2 <- -0.5 letter-c.char
+        dot.dict-2 <- 0.5 eos.char
+        output.dict-1 <- dot.dot
+    """,
+    "both sides of a comparison": """
+        norm.dict <- input.char
+        accum.dict-2 <- norm.norm
+        compare.dict-1 <- accum.dict
+        compare.dict-2 <- 3.5 const_1.const_1
+        output.dict-1 <- compare.true
+        output.dict-2 <- compare.false
+        output.dict-2 <- -2 norm.norm
+    """,
+    "a sum of sums": """
+        norm.dict <- input.char
+        accum-1.dict-2 <- norm.norm
+        accum-2.dict-2 <- accum-1.dict
+        accum-2.dict-2 <- -1 norm.norm
+        output.dict-1 <- accum-2.dict
+    """,
+    "the clock": """
+        accum.dict-2 <- 0.5 const_1.const_1
+        output.dict-1 <- timer.timer
+        output.dict-2 <- accum.dict
+    """,
+    "a sum of eos": """
+        accum.dict-2 <- eos.char
+        norm.dict <- accum.dict
+        output.dict-1 <- norm.norm
+    """,
+    "an eos for every tick": """
+        accum.dict-2 <- 0.125 eos.char
+        accum-2.dict-2 <- input.char
+        dot.dict-1 <- accum.dict
+        dot.dict-2 <- accum-2.dict
+        output.dict-1 <- dot.dot
+    """,
+    "a sum of sums of eos": """
+        accum.dict-2 <- eos.char
+        accum-2.dict-2 <- accum.dict
+        norm.dict <- accum-2.dict
+        output.dict-1 <- norm.norm
+    """,
+    "a sum without memory of its own": """
+        accum.dict-1 <- input.char
+        accum.dict-2 <- eos.char
+        norm.dict <- accum.dict
+        norm-2.dict <- input.char
+        norm-2.dict <- -1 eos.char
+        output.dict-2 <- norm-2.norm
+    """,
+}
+
+
+@pytest.mark.parametrize("speed", [1, 3])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_formula_says_what_the_machine_does(name, speed):
+    assert_agrees(write_program(PROGRAMS[name]), speed=speed)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_tasks_formulas_say_what_their_teachers_do(name):
+    assert_agrees(find_task(name).teacher, "abba.b.bbb.a...aaaa", 2)
+
+
+@pytest.mark.parametrize("name", ["published-19", "published-16"])
+def test_the_published_machines_formulas_say_what_they_do(name):
+    machine = Machine.load(Path(__file__).parents[2] / f"data/machines/{name}.json")
+    assert_agrees(machine, "test string.", 10)
+
+
+def sub_machine(rng, allowed):
+    """A feedforward machine with some of the links that are allowed."""
+    machine = feedforward(*((3, 1), (2, 2), (3, 2))[rng.integers(3)])
+    allowed = [link for link in machine.links if allowed(link)]
+    odds = np.array([5.0 if link.to_neuron == "output" or link.from_neuron == "input" else 1.0 for link in allowed])
+    size = min(len(allowed), rng.integers(15, 80))
+    chosen = rng.choice(len(allowed), size, replace=False, p=odds / odds.sum())
+    weights = rng.choice([-1, -0.5, 0.5, 1, 1, 2, 0.3], len(chosen))
+    links = {allowed[i]: weight for i, weight in zip(chosen, weights, strict=True)}
+    return replace(machine, weights=from_leaves(links.items()), links=tuple(links))
+
+
+def without_constants(link):
+    return link.from_neuron != "const_1" and (link.from_neuron != "eos" or link[:2] in (("dot-1-1", "dict-2"),))
+
+
+def with_simple_memories(link):
+    return not link.to_neuron.startswith("accum") or link.from_neuron == "input"
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.sampled_from([without_constants, with_simple_memories]))
+def test_formulas_of_random_machines_say_what_they_do(seed, allowed):
+    machine = sub_machine(np.random.default_rng(seed), allowed)
+    assert_agrees(machine, "ab.a.b", 2, early=0 if allowed is without_constants else EARLY)
+    assert_balanced(formula(machine)._repr_latex_())
+
+
+def test_random_machines_have_long_formulas():
+    machines = [sub_machine(np.random.default_rng(seed), without_constants) for seed in range(30)]
+    assert np.median([len(living(machine).links) for machine in machines]) > 4
+    assert max(len(str(formula(machine))) for machine in machines) > 200
+
+
+# ---- what is fixed, and what is refused ----
+
+
+def test_a_fixed_link_is_read_like_a_trained_one_or_refused():
+    weights = [(link, 1.0) for link in DETECTOR.links if link.to_neuron != "norm"]
+    machine = replace(DETECTOR, weights=from_leaves(weights), links=[link for link, _ in weights])
+    with suppress(DMMError):
+        assert_agrees(machine.link("norm.dict", "accum.dict", 1.0, fixed=True))
+
+
+def test_a_memory_that_leaks_is_no_sum():
+    fixed = {link: 0.5 if link.to_neuron == "accum" else 1.0 for link in DETECTOR.fixed_links}
+    with refused("accum"):
+        formula(replace(DETECTOR, fixed=from_leaves(fixed.items())))
+
+
+def test_a_kind_without_a_rule_is_refused_by_its_neuron():
+    machine = write_program("norm.dict <- input.char")
+    machine = replace(machine, neurons={**machine.neurons, "it": "id"}).link("it.x", "norm.norm", 1.0)
+    with refused("'it'", "'id'", "formula"):
+        formula(machine.link("output.dict-1", "it.x", 1.0))
+
+    @kind("double", {"x": NUMBER}, {"y": NUMBER})
+    def double(x, ops):
+        return {"y": ops.add(ops.number(x["x"]), ops.number(x["x"]))}
+
+    try:
+        with refused("'double-1'", "'double'"):
+            formula(write_program("norm.dict <- input.char\ndouble-1.x <- norm.norm\noutput.dict-1 <- double-1.y"))
+        idle = write_program("norm.dict <- input.char\ndouble-1.x <- norm.norm\noutput.dict-1 <- norm.norm")
+        assert formula(idle).left.text == "max-norm(input)"
+    finally:
+        del KINDS["double"]
+
+
+def test_loops_other_than_memories_are_refused():
+    program = "accum.dict-2 <- input.char\nnorm.dict <- accum.dict\naccum.dict-2 <- norm.norm\n"
+    with refused("accum", "norm", "loop"):
+        formula(write_program(f"{program}output.dict-1 <- norm.norm"))
+
+
+def test_a_sum_and_a_sum_of_sums_are_told_apart():
+    program = "accum-1.dict-2 <- input.char\naccum-2.dict-2 <- accum-1.dict\nnorm.dict <- accum-2.dict\n"
+    read = formula(write_program(f"{program}norm.dict <- accum-1.dict\noutput.dict-1 <- norm.norm"))
+    assert read.left.text == "max-norm(Σ (Σ input))"
+    assert repr(read) == str(read)
