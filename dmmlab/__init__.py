@@ -17,8 +17,8 @@ _ROOMS = {  # each looks down on those before it
     "engine": "Engine run",
     "learn": "Adam Objective SGD Task Training estimate_gradient evolve initialize train",
     "synthesis": (
-        "Exactness Formula Synthesis canonical embed examine formula living random_strings same_program synthesize "
-        "synthesize_all"
+        "Formula Synthesis Verification canonical embed formula random_strings remove_dead same_program synthesize "
+        "synthesize_all verify"
     ),
     "examples": "PROGRAMS Program TASKS automaton find_task task",
     "lab": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dmmlab.files import DMMError, whole
+from dmmlab.files import DMMError, check_int
 from dmmlab.machines import DOT_CLIP, SOURCES, Link, Machine
 from dmmlab.neurons import Kind, find_kind, kind_by_name
 from dmmlab.vvalues import VValue, from_leaves
@@ -79,7 +79,7 @@ def feedforward(
     >>> len(dmm.feedforward().links), len(dmm.feedforward(layers=6, kinds=["accum", "norm", "dot"]).links)
     (1486, 942)
     """
-    layers, copies = whole("layers", layers), whole("copies", copies)
+    layers, copies = check_int("layers", layers), check_int("copies", copies)
     inner = _inner_kinds(kinds)
     if any(kind.inputs is None for kind in inner.values()):
         raise DMMError(f"kinds are {kinds!r}; one of any fields is none that layers are made of, add it by hand")
@@ -110,7 +110,7 @@ def recurrent(
     >>> [len(dmm.recurrent(copies).links) for copies in (1, 5)]
     [930, 20306]
     """
-    copies, kinds = whole("copies", copies), _inner_kinds(kinds)
+    copies, kinds = check_int("copies", copies), _inner_kinds(kinds)
     for kind in kinds.values():
         if not {*(kind.inputs or ()), *(kind.outputs or ())} <= {*FIELDS}:
             raise DMMError(f"kind {kind.name!r} has other fields than {', '.join(FIELDS)}; leave it out")

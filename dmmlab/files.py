@@ -46,7 +46,7 @@ def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
 def parse_json(text: str) -> Any:
     """Parse JSON text strictly (see `read_json`). Raises DMMError."""
 
-    def no_twins(pairs: list[tuple[str, Any]]) -> dict:
+    def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict:
         tree = dict(pairs)
         if len(tree) < len(pairs):
             keys = [key for key, _ in pairs]
@@ -60,7 +60,7 @@ def parse_json(text: str) -> Any:
         return float(token)
 
     try:
-        return json.loads(text, object_pairs_hook=no_twins, parse_constant=finite, parse_float=finite)
+        return json.loads(text, object_pairs_hook=reject_duplicate_keys, parse_constant=finite, parse_float=finite)
     except DMMError:
         raise
     except RecursionError:
@@ -69,7 +69,7 @@ def parse_json(text: str) -> Any:
         raise DMMError(f"not JSON ({error}); export it again") from None
 
 
-def write_whole(path: str | os.PathLike, content: str | bytes) -> Path:
+def atomic_write(path: str | os.PathLike, content: str | bytes) -> Path:
     """Write a file under a temporary name, then rename it, so that no reader ever meets half a file."""
     path, temporary = Path(path), None
     try:
@@ -109,7 +109,7 @@ def write_json(path: str | os.PathLike, content: Any) -> Path:
     >>> dmm.write_json("losses.json", {"loss": np.ones(2)}).read_text().split()
     ['{', '"loss":', '[', '1.0,', '1.0', ']', '}']
     """
-    return write_whole(path, _to_json(path, content) + "\n")
+    return atomic_write(path, _to_json(path, content) + "\n")
 
 
 def _to_json(path: str | os.PathLike, content: Any) -> str:
@@ -119,8 +119,8 @@ def _to_json(path: str | os.PathLike, content: Any) -> str:
         raise DMMError(f"{path}: JSON holds no such thing, nor what is not finite ({error}); nothing written") from None
 
 
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """A whole number as an int. Raises DMMError that names it where it is none, or below `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise DMMError(f"{name} is {value!r}; it is a whole number of at least {least}")
+def check_int(name: str, value: Any, minimum: int = 1) -> int:
+    """A whole number as an int. Raises DMMError that names it where it is none, or below `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise DMMError(f"{name} is {value!r}; it is a whole number of at least {minimum}")
     return int(value)

@@ -16,7 +16,7 @@ from autograd.extend import defjvp, defvjp, primitive
 from autograd.tracer import getval
 
 from dmmlab import trees, vvalues
-from dmmlab.files import DMMError, whole
+from dmmlab.files import DMMError, check_int
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.rewriting import MOST_LINKS, find_keeper
@@ -225,10 +225,10 @@ def check_run(string: str, ticks: int | None, ticks_per_character: int) -> tuple
     words = string if isinstance(string, tuple) else list(string) if isinstance(string, str) else [None]
     if not string or not all(isinstance(word, str) and word not in ("", ":number") for word in words):
         raise DMMError(f"string {string!r} has no characters; give at least one, or a tuple of words")
-    ticks_per_character = whole("ticks_per_character", ticks_per_character)
+    ticks_per_character = check_int("ticks_per_character", ticks_per_character)
     if ticks is None:
         ticks = len(string) * ticks_per_character + 20
-    return whole("ticks", ticks), ticks_per_character
+    return check_int("ticks", ticks), ticks_per_character
 
 
 def check_gradient(memory_gradient: str, tie_order: str | None = None) -> None:

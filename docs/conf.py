@@ -11,7 +11,7 @@ from latex2mathml.converter import convert
 from sphinx.util import logging
 
 import dmmlab as dmm
-from dmmlab.files import write_whole
+from dmmlab.files import atomic_write
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def collect(source: Path) -> None:
     for name, machine in story.items():
         drawing = dmm.draw(machine)
         svg = drawing.svg().replace("<svg", f'<svg role="img" aria-label="Circuit: {drawing.summary}" {BOTTOM}', 1)
-        write_whole(source / "circuits" / f"{name}.html", svg)
+        atomic_write(source / "circuits" / f"{name}.html", svg)
 
 
 def reference() -> str:

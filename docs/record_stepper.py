@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import dmmlab as dmm
-from dmmlab.files import write_whole
+from dmmlab.files import atomic_write
 
 STRING, TICKS, MILLISECONDS = "aab.a", 54, 320
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
@@ -36,7 +36,7 @@ def main() -> None:
     file = io.BytesIO()
     times = [MILLISECONDS] * (len(small) - 1) + [2500]
     small[0].save(file, "GIF", save_all=True, append_images=small[1:], duration=times, loop=0, optimize=True)
-    path = write_whole(dmm.project_root() / "figures" / "stepper.gif", file.getvalue())
+    path = atomic_write(dmm.project_root() / "figures" / "stepper.gif", file.getvalue())
     print(path, f"{len(file.getvalue()) / 1000:.0f} kB")
 
 

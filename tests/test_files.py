@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmmlab import files
-from dmmlab.files import DMMError, parse_json, read_json, write_json, write_whole
+from dmmlab.files import DMMError, atomic_write, parse_json, read_json, write_json
 from dmmlab.lab.project import project_root, save_results
 
 # ---- writing ----
@@ -28,15 +28,15 @@ def test_what_is_written_is_read_again(tmp_path):
 
 
 def test_text_and_bytes_are_written_as_they_are(tmp_path):
-    assert write_whole(tmp_path / "text", "é\r\n").read_bytes() == b"\xc3\xa9\r\n"
-    assert write_whole(str(tmp_path / "bytes"), b"\x00\xff").read_bytes() == b"\x00\xff"
+    assert atomic_write(tmp_path / "text", "é\r\n").read_bytes() == b"\xc3\xa9\r\n"
+    assert atomic_write(str(tmp_path / "bytes"), b"\x00\xff").read_bytes() == b"\x00\xff"
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0, 0o666)])
 def test_permissions_follow_the_umask(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
-        path = write_whole(tmp_path / "file", "text")
+        path = atomic_write(tmp_path / "file", "text")
         assert os.umask(umask) == umask
     finally:
         os.umask(before)
@@ -64,7 +64,7 @@ def fail(error):
 def test_a_rename_that_fails_leaves_the_old_file_alone(old_file, monkeypatch):
     monkeypatch.setattr(files.os, "replace", fail(OSError(errno.EACCES, "Permission denied")))
     with refused("Permission denied", start=old_file):
-        write_whole(old_file, "new")
+        atomic_write(old_file, "new")
     assert is_untouched(old_file)
 
 
@@ -87,28 +87,28 @@ def test_a_disk_that_fills_midway_leaves_the_old_file_alone(old_file, monkeypatc
 
     monkeypatch.setattr(files.os, "fdopen", FullDisk)
     with refused("No space left", start=old_file):
-        write_whole(old_file, "a long new text")
+        atomic_write(old_file, "a long new text")
     assert is_untouched(old_file)
 
 
 def test_an_interrupt_midway_leaves_no_temporary_file(old_file, monkeypatch):
     monkeypatch.setattr(files.os, "replace", fail(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        write_whole(old_file, "new")
+        atomic_write(old_file, "new")
     assert is_untouched(old_file)
 
 
 def test_a_folder_that_is_a_file_is_refused(old_file):
     with refused(start=old_file / "deeper.json"):
-        write_whole(old_file / "deeper.json", "new")
+        atomic_write(old_file / "deeper.json", "new")
     with refused(start=old_file / "much" / "deeper.json"):
-        write_whole(old_file / "much" / "deeper.json", "new")
+        atomic_write(old_file / "much" / "deeper.json", "new")
     assert is_untouched(old_file)
 
 
 def test_a_folder_is_not_overwritten(tmp_path):
     with refused(start=tmp_path):
-        write_whole(tmp_path, "new")
+        atomic_write(tmp_path, "new")
     assert list(tmp_path.iterdir()) == []
     assert not list(tmp_path.parent.glob(f".{tmp_path.name}*"))
 
@@ -128,7 +128,7 @@ def test_text_that_utf8_cannot_hold_is_not_written(old_file):
 
 def test_a_path_with_a_null_character_is_refused(tmp_path):
     with refused():
-        write_whole(tmp_path / "a\0b", "text")
+        atomic_write(tmp_path / "a\0b", "text")
     with refused():
         read_json(tmp_path / "a\0b")
 

@@ -369,6 +369,6 @@ def test_what_no_program_is_refused():
 
 
 def test_reading_and_pruning_refuse_machines_of_trees():
-    for look in (dmm.living, dmm.canonical, dmm.formula):
+    for look in (dmm.remove_dead, dmm.canonical, dmm.formula):
         with refused("computes with trees"):
             look(switch().machine)

@@ -69,7 +69,7 @@ def fields_of(kind: Kind, name: str, links: Iterable[Link]) -> dict[str, str | N
     return dict.fromkeys(sorted({field for pair in ends for neuron, field in pair if neuron == name}))
 
 
-def supports(machine: Machine, links: Iterable[Link]) -> tuple[dict[End, int], dict[End, int], dict[str, int]]:
+def possible_keys(machine: Machine, links: Iterable[Link]) -> tuple[dict[End, int], dict[End, int], dict[str, int]]:
     """What every input field and every output field may carry if only these links (and the fixed ones) are there.
 
     Also the bits of characters that kinds emit by themselves. Fields that are not among the keys carry nothing.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.engine.carried import NUM, End, fields_of, supports
+from dmmlab.engine.carried import NUM, End, fields_of, possible_keys
 from dmmlab.engine.graphs import components, reached
 from dmmlab.engine.instructions import EMPTY, GATHER, LINK, Emitter, Instruction, Stream
 from dmmlab.machines import Link, Machine
@@ -96,7 +96,7 @@ def _find_blocks(machine: Machine, soft: Iterable[Link], links: Iterable[Link], 
 
 def compile_machine(machine: Machine) -> tuple[Structure, Emitter]:
     """The structure and the instructions. Raises DMMError for kinds of trees, and for not exactly one output."""
-    inputs, outputs, letters = supports(machine, machine.links)
+    inputs, outputs, letters = possible_keys(machine, machine.links)
     place = {link: i for i, link in enumerate((*machine.links, *machine.fixed_links))}
     flowing = [link for link in place if inputs.get(link[:2], 0) & outputs.get(link[2:], 0)]
     soft, memories = [link for link in flowing if place[link] < len(machine.links)], _memories(machine)

@@ -17,7 +17,7 @@ import graphviz
 import matplotlib
 
 from dmmlab.engine.graphs import reached
-from dmmlab.files import DMMError, whole, write_whole
+from dmmlab.files import DMMError, atomic_write, check_int
 from dmmlab.machines import SOURCES, Machine
 from dmmlab.neurons import find_kind
 
@@ -76,7 +76,7 @@ class Drawing:
         if format not in ("svg", "pdf", "png", "dot"):
             raise DMMError(f"{path}: a drawing is written as .svg, .pdf, .png or .dot; change the suffix")
         texts = {"svg": self.svg, "dot": lambda: self.source}
-        return write_whole(path, texts[format]() if format in texts else layout(self.source, format))
+        return atomic_write(path, texts[format]() if format in texts else layout(self.source, format))
 
     def image(self, name: str = "dmm-drawing") -> str:
         """The picture as an `<img>` of class `name`, which holds its data itself."""
@@ -121,7 +121,7 @@ def draw(
     >>> dmm.draw(dmm.handcrafted_detector()).save("detector.svg").name
     'detector.svg'
     """
-    digits = whole("digits", digits)
+    digits = check_int("digits", digits)
     kinds, wires = parts_of(machine, live_only)
     soft = [abs(weight) for _, weight, fixed in wires if not fixed]
     widest, texture = max(soft, default=0), len(soft) > TEXTURE

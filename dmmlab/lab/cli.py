@@ -84,7 +84,7 @@ def _synthesize(options: argparse.Namespace) -> int:
     result.machine.save(folder / "machine.json")
     draw(result.machine).save(folder / "circuit.svg")
     step_through(result.machine, strings[0]).save(folder / "stepper.html")
-    print(f"{len(result.machine.links)} links, data loss {result.data_loss:.3g}; {result.exact}")
+    print(f"{len(result.machine.links)} links, data loss {result.data_loss:.3g}; {result.verification}")
     print(formula(result.machine))
     print(f"kept in {folder}: machine.json, circuit.svg, and stepper.html, to open in a browser")
     return 0

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from dmmlab.files import DMMError, parse_json, whole, write_whole
+from dmmlab.files import DMMError, atomic_write, check_int, parse_json
 from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, Drawing, layers_of, layout, parts_of, place_of
 from dmmlab.lab.latex import tikz
 from dmmlab.lab.project import output_root
@@ -53,7 +53,7 @@ def draw_strip(machines: Mapping[str, Machine], columns: int = 4) -> Figure:
     >>> len(dmm.draw_strip({"8 links": dmm.handcrafted_detector()}).axes)
     1
     """
-    columns = whole("columns", columns)
+    columns = check_int("columns", columns)
     if not machines:
         raise DMMError("no machines to draw; give at least one")
     layers = layers_of(*parts_of(next(iter(machines.values())), live_only=False))
@@ -143,7 +143,7 @@ def save_figure(
     if get_ipython():
         display({MIME: kept, "text/plain": f"figures/{name}.svg, figures/{name}.pdf"}, raw=True)
     place = output_root() / "figures" if folder is None else Path(folder)
-    return [write_whole(place / f"{name}.{format}", render(figure, format)) for format in ("svg", "pdf")]
+    return [atomic_write(place / f"{name}.{format}", render(figure, format)) for format in ("svg", "pdf")]
 
 
 def pack(figure: Sheet | Drawing) -> str:

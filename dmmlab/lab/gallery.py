@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dmmlab.files import DMMError, write_whole
+from dmmlab.files import DMMError, atomic_write
 from dmmlab.lab.circuits import Drawing
 from dmmlab.lab.figures import MIME, ONE_COLUMN, TWO_COLUMNS, render, unpack
 from dmmlab.lab.notebooks import read_notebook
@@ -66,8 +66,8 @@ def draw_figures(
             figure = unpack(kept["recipe"], width)
             for format in formats if isinstance(figure, Drawing) else [each for each in formats if each != "tex"]:
                 path = root / PLACES.get(width, f"{width:g}-inches") / f"{kept['name']}.{format}"
-                paths.append(write_whole(path, render(figure, format, width)))
-    write_whole(root / "index.md", _index(found, root))
+                paths.append(atomic_write(path, render(figure, format, width)))
+    atomic_write(root / "index.md", _index(found, root))
     return paths
 
 

@@ -27,7 +27,7 @@ from rich.live import Live
 from rich.text import Text
 
 from dmmlab.engine.threads import engine_threads, usable_cores
-from dmmlab.files import DMMError, parse_json, write_json, write_whole
+from dmmlab.files import DMMError, atomic_write, parse_json, write_json
 from dmmlab.lab.project import project_root
 
 TYPES = {"int": {int}, "float": {int, float}, "bool": {bool}, "str": {str}, "list": {list}, "dict": {dict}}
@@ -374,7 +374,7 @@ def _save(path: Path, notebook: Any) -> None:
     import nbformat.sign
 
     text = nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
-    write_whole(path, text)
+    atomic_write(path, text)
     # Unsigned, a notebook opens without its drawings; but a read-only home is no reason to fail.
     with suppress(Exception):
         notary = nbformat.sign.NotebookNotary()

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from dmmlab.files import DMMError, write_whole
+from dmmlab.files import DMMError, atomic_write
 from dmmlab.lab.notebooks import find_notebooks
 from dmmlab.lab.project import project_root
 
@@ -34,4 +34,4 @@ def new_notebook_file(question: str, root: str | os.PathLike | None = None) -> P
         cells.append(make(source.strip().format(**told), id=f"{number}-{count}", metadata=tags))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
-    return write_whole(Path(root or project_root()) / "notebooks" / f"{stem}.ipynb", nbformat.writes(notebook) + "\n")
+    return atomic_write(Path(root or project_root()) / "notebooks" / f"{stem}.ipynb", nbformat.writes(notebook) + "\n")

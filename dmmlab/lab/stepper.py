@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmmlab import trees
-from dmmlab.files import DMMError, whole, write_whole
+from dmmlab.files import DMMError, atomic_write, check_int
 from dmmlab.interpreter import check_run, trace
 from dmmlab.lab.circuits import TEXTURE, Drawing, draw, parts_of
 from dmmlab.machines import Machine
@@ -45,7 +45,7 @@ class Stepper:
         """Write a page of its own, which needs no other file and no network. Raises DMMError for another suffix."""
         if Path(path).suffix.lower() != ".html":
             raise DMMError(f"{path}: a stepper is written as .html; change the suffix")
-        return write_whole(path, PAGE.format(title=html.escape(repr(self)), body=self.source))
+        return atomic_write(path, PAGE.format(title=html.escape(repr(self)), body=self.source))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"text/html": self.source, "text/plain": repr(self)}
@@ -75,7 +75,7 @@ def step_through(
     if isinstance(titles, str) or len(titles) != len(machines):
         raise DMMError(f"titles are {titles!r}; give a list of one for each machine, {len(machines)} in all")
     run = ticks, speed = check_run(string, ticks, ticks_per_character)
-    if whole("start_at", start_at) > ticks:
+    if check_int("start_at", start_at) > ticks:
         raise DMMError(f"start_at is {start_at}; there are {ticks} ticks, begin with one of them")
     numbers: dict[str, int] = {}
     shown = [_record(each, (string, *run), numbers) for each in machines]

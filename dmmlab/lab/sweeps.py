@@ -37,7 +37,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dmmlab.engine.threads import engine_threads, usable_cores
-from dmmlab.files import DMMError, parse_json, read_json, whole, write_json, write_whole
+from dmmlab.files import DMMError, atomic_write, check_int, parse_json, read_json, write_json
 from dmmlab.lab.notebooks import plan_runs, read_notebook, read_parameters, read_value, refuse_unknown, run_one
 from dmmlab.lab.project import project_root
 from dmmlab.learn.scheduler import connect
@@ -91,7 +91,7 @@ def sweep(
     table = Path(table or runs[0].folder.parent / "table.csv")
     if table.suffix != ".csv" and (table.suffix != ".parquet" or find_spec("pyarrow") is None):
         raise DMMError(f"{table}: a table is a .csv file, or with pyarrow installed a .parquet file; name one")
-    workers = whole("workers", usable_cores() if workers is None else workers)
+    workers = check_int("workers", usable_cores() if workers is None else workers)
     if dry_run:
         print(*(f"{run}: {run.status}" for run in runs), _count(runs), sep="\n")
         return [_row(run) for run in runs]
@@ -317,4 +317,4 @@ def _write_table(path: Path, rows: list[dict]) -> None:
         columns, sink = arrow.read_csv(io.BytesIO(content), at_once, lines), io.BytesIO()
         parquet.write_table(columns, sink)
         content = sink.getvalue()
-    write_whole(path, content)
+    atomic_write(path, content)

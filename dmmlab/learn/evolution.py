@@ -16,7 +16,7 @@ from numbers import Real
 
 import numpy as np
 
-from dmmlab.files import DMMError, whole
+from dmmlab.files import DMMError, check_int
 from dmmlab.learn.objective import Objective
 from dmmlab.learn.scheduler import evaluator
 from dmmlab.learn.training import SGD, Adam, Array, Training, descend
@@ -68,7 +68,7 @@ def estimate_gradient(
     array([14.3])
     """
     population, sigma, seed = check_population(population, sigma, seed)
-    pairs, step = population // 2, whole("step", step, 0)
+    pairs, step = population // 2, check_int("step", step, 0)
     size = math.ceil(pairs / (2 * math.ceil(pairs / (2 * MOST_PAIRS))))  # an even number of shares
     spans = [(first, min(first + size, pairs)) for first in range(0, pairs, size)]
     shares = [(weights, sigma, seed, step, *span) for span in spans]
@@ -137,10 +137,10 @@ def evolve(
 
 def check_population(population: int, sigma: float, seed: int) -> tuple[int, float, int]:
     """The same as plain numbers. Raises DMMError for odd populations, a sigma not positive, a seed of over 64 bits."""
-    if whole("population", population, 2) % 2:
+    if check_int("population", population, 2) % 2:
         raise DMMError(f"population is {population}; members come in mirrored pairs, so give an even number")
     if isinstance(sigma, bool) or not (isinstance(sigma, Real) and 0 < sigma < np.inf):
         raise DMMError(f"sigma is {sigma!r}; it is a positive number")
-    if whole("seed", seed, 0) >= 2**64:
+    if check_int("seed", seed, 0) >= 2**64:
         raise DMMError(f"seed is {seed}; it is a whole number below 2**64")
     return int(population), float(sigma), int(seed)

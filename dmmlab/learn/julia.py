@@ -13,7 +13,7 @@ from itertools import islice
 
 import numpy as np
 
-from dmmlab.files import DMMError, whole
+from dmmlab.files import DMMError, check_int
 from dmmlab.machines import Machine
 
 MASK = (1 << 64) - 1
@@ -29,7 +29,7 @@ def draws(seed: int) -> Iterator[int]:
 
     xoshiro256++ (Blackman & Vigna 2019); its four words are the SHA-256 of the seed's 32-bit words, little endian.
     """
-    seed = whole("seed", seed, 0)
+    seed = check_int("seed", seed, 0)
     words = max(1, -(-seed.bit_length() // 32))
     digest = hashlib.sha256(seed.to_bytes(4 * words, "little")).digest()
     a, b, c, d = (int.from_bytes(digest[i : i + 8], "little") for i in range(0, 32, 8))
@@ -103,7 +103,7 @@ def initialize(machine: Machine, scale: float = 0.01, seed: int = 123, rng: str 
     if rng == "julia":
         values = np.float32([scale * x for x in islice(normals(seed), count)])
     elif rng == "numpy":
-        values = np.random.default_rng(whole("seed", seed, 0)).normal(scale=scale, size=count)
+        values = np.random.default_rng(check_int("seed", seed, 0)).normal(scale=scale, size=count)
     else:
         raise DMMError(f"rng is {rng!r}; it is 'julia' or 'numpy'")
     return machine.with_vector(values)

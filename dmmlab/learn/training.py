@@ -14,7 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dmmlab.engine.sums import total
-from dmmlab.files import DMMError, read_json, whole, write_json
+from dmmlab.files import DMMError, check_int, read_json, write_json
 from dmmlab.learn.objective import Objective
 from dmmlab.machines import Machine
 
@@ -121,7 +121,7 @@ def descend(
     progress: bool,
 ) -> Training:
     """What `train` does, along any slope; `identity` holds what decides about the slope besides the objective."""
-    steps, checkpoint_every = whole("steps", steps, 0), whole("checkpoint_every", checkpoint_every)
+    steps, checkpoint_every = check_int("steps", steps, 0), check_int("checkpoint_every", checkpoint_every)
     state = _State(objective, slope, identity, learning_rate, optimizer)
     if checkpoint is not None and Path(checkpoint).exists():
         state.load(checkpoint, steps)

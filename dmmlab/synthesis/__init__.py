@@ -2,11 +2,11 @@
 
 from dmmlab.synthesis.canonical_form import canonical, same_program
 from dmmlab.synthesis.formulas import Formula, formula
-from dmmlab.synthesis.liveness import living
+from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.search import Synthesis, embed, synthesize, synthesize_all
-from dmmlab.synthesis.verification import Exactness, examine, random_strings
+from dmmlab.synthesis.verification import Verification, random_strings, verify
 
 __all__ = [
-    "Exactness", "Formula", "Synthesis", "canonical", "embed", "examine", "formula", "living", "random_strings",
+    "Verification", "Formula", "Synthesis", "canonical", "embed", "verify", "formula", "remove_dead", "random_strings",
     "same_program", "synthesize", "synthesize_all",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ import numpy as np
 from dmmlab.files import DMMError
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
-from dmmlab.synthesis.liveness import living
+from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.verification import largest_errors, random_strings
 from dmmlab.vvalues import VValue
 
@@ -39,7 +39,7 @@ def canonical(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
     array([1., 6.])
     """
     while True:
-        form = merge(rescale(living(machine), free_dots))
+        form = merge(rescale(remove_dead(machine), free_dots))
         if len(form.links) == len(machine.links):
             break
         machine = form
@@ -244,7 +244,7 @@ def merge(machine: Machine) -> Machine:
             for field, sources in fields.items():
                 terms = [((stands[source], output), weight) for (source, output), weight in sources.items()]
                 rows.setdefault(name, {})[field] = _add_up(terms)
-    return living(_with_rows(machine, rows))
+    return remove_dead(_with_rows(machine, rows))
 
 
 def same_program(a: Machine, b: Machine) -> bool:

@@ -15,7 +15,7 @@ from dmmlab.files import DMMError
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.canonical_form import order, rows_of
-from dmmlab.synthesis.liveness import living
+from dmmlab.synthesis.liveness import remove_dead
 
 MINUS = "−"
 
@@ -80,7 +80,7 @@ def formula(machine: Machine) -> Formula:
     left[t+4]  = relu(max-norm(Σ input) − 1)
     right[t+3] = min(4, count of '.')
     """
-    machine = living(machine)
+    machine = remove_dead(machine)
     rows, known = rows_of(machine), {}
     memories = {link.to_neuron for link in machine.fixed_links if link.to_neuron == link.from_neuron}
     for name in order(machine):

@@ -21,7 +21,7 @@ from dmmlab.learn.squares import least_squares
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import SOURCES, Machine
-from dmmlab.synthesis.liveness import living, without
+from dmmlab.synthesis.liveness import remove_dead, without
 
 Array = np.ndarray
 SOLVED = 1e-12  # data loss of a machine that answers exactly, up to what least squares leaves over
@@ -121,7 +121,7 @@ def rewire(machine: Machine, task: Task, architecture: Machine, keep: Collection
             trials[np.arange(len(moves)), [i for i, _ in moves]] = [weight for _, weight in moves]
             trials = trials[quick.data_loss(trials) < SOLVED]
             for trial in trials[objective.data_loss(trials) < SOLVED] if len(trials) else ():
-                shorter = living(wide.with_vector(trial))
+                shorter = remove_dead(wide.with_vector(trial))
                 if set(keep) <= {str(link) for link in shorter.links}:
                     best = min(best, shorter, key=lambda each: len(each.links))
         if best is not machine:

@@ -23,18 +23,18 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dmmlab.builders import feedforward
-from dmmlab.engine.carried import supports
+from dmmlab.engine.carried import possible_keys
 from dmmlab.engine.threads import engine_threads
-from dmmlab.files import DMMError, read_json, whole, write_json
+from dmmlab.files import DMMError, check_int, read_json, write_json
 from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.canonical_form import canonical, merge, order, rescale, rows_of, signatures, snap
-from dmmlab.synthesis.liveness import living
+from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, press, rewire, solve
-from dmmlab.synthesis.verification import Exactness, examine
+from dmmlab.synthesis.verification import Verification, verify
 from dmmlab.vvalues import from_leaves
 
 SCALE = 0.01  # deviation of the random weights an attempt begins with
@@ -49,27 +49,27 @@ class Synthesis:
     """What was found: the machine in canonical form, how exact it is, and every round on the way.
     `history` is a list of dicts with attempt, stage (press, solve, cut, rewire), links, loss_before, loss (data
     losses), cut (names of links), refused (removals that failed, and the loss left), seconds. `programs` are what
-    attempts ended with, shortest first. `exact` is true where machine and teacher agree on random strings.
+    attempts ended with, shortest first. `verification` says whether machine and teacher agree on random strings.
 
     >>> task = dmm.Task(["ab"], teacher=dmm.write_program("output.dict-1 <- 2 const_1.const_1"))
-    >>> print(dmm.synthesize(task, architecture=dmm.feedforward(1, 1, ["norm"]), progress=False).exact)
+    >>> print(dmm.synthesize(task, architecture=dmm.feedforward(1, 1, ["norm"]), progress=False).verification)
     exact on 1000 strings (largest error 0)
     """
 
     machine: Machine
     data_loss: float
-    exact: Exactness
+    verification: Verification
     history: list[dict[str, Any]]
     programs: list[Machine]
 
     def __repr__(self) -> str:
-        return f"Synthesis({len(self.machine.links)} links, data loss {self.data_loss:.3g}, {self.exact})"
+        return f"Synthesis({len(self.machine.links)} links, data loss {self.data_loss:.3g}, {self.verification})"
 
     def to_dict(self) -> dict:
         """Plain data: the result in one row of a table."""
         seconds = sum(each["seconds"] for each in self.history)
         found = {"links": len(self.machine.links), "data_loss": self.data_loss, "seconds": seconds}
-        return found | {"attempts": 1 + max(each["attempt"] for each in self.history), **self.exact.to_dict()}
+        return found | {"attempts": 1 + max(each["attempt"] for each in self.history), **self.verification.to_dict()}
 
 
 def synthesize(
@@ -103,8 +103,8 @@ def synthesize(
         kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
         letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
         architecture = feedforward(dot_clip=task.teacher.dot_clip, letters=letters)
-    run = _Run(task, whole("seed", seed, 0), architecture, memory_gradient, frozenset(keep), cut_order)
-    run.attempts = whole("attempts", attempts)
+    run = _Run(task, check_int("seed", seed, 0), architecture, memory_gradient, frozenset(keep), cut_order)
+    run.attempts = check_int("attempts", attempts)
     if checkpoint is not None and Path(checkpoint).exists():
         run.load(checkpoint)
     bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
@@ -127,7 +127,7 @@ def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[
     >>> dmm.synthesize_all([{"task": task, "architecture": dmm.feedforward(1, 1, ["norm"])}], workers=1)
     [Synthesis(1 links, data loss 0, exact on 1000 strings (largest error 0))]
     """
-    workers = min(whole("workers", workers), max(len(runs), 1))
+    workers = min(check_int("workers", workers), max(len(runs), 1))
     with engine_threads(1 if workers > 1 else None), ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         waiting = [pool.submit(synthesize, **{"progress": False, **run}) for run in runs]
         for _ in tqdm(as_completed(waiting), total=len(waiting), unit="synthesis"):
@@ -188,7 +188,7 @@ class _Run:
         if missing:
             raise DMMError(f"keep: the architecture has no link {sorted(missing)[0]!r}; correct its name")
         order(self.architecture)  # refuses loops
-        inputs, *_ = supports(self.architecture, self.architecture.links)
+        inputs, *_ = possible_keys(self.architecture, self.architecture.links)
         for side, name in enumerate(("dict-1", "dict-2")):
             if self.task.targets[..., side].any() and not inputs.get((self.architecture.output, name)):
                 place = f"{self.architecture.output}.{name}"
@@ -258,7 +258,7 @@ class _Run:
         loss = float(objective.data_loss(weights))
         self.machine = self.machine.with_vector(weights)
         if self.adam.steps >= WHOLE:
-            smaller = living(self.machine)
+            smaller = remove_dead(self.machine)
             place = {link: i for i, link in enumerate(self.machine.links)}
             rows = [place[link] for link in smaller.links]
             self.adam.mean, self.adam.variance = self.adam.mean[rows], self.adam.variance[rows]
@@ -299,7 +299,7 @@ class _Run:
         """Canonical weights; where the task's strings never make a dot clip, its units are open."""
         free: set[str] = set()
         for name in [name for name, kind in machine.neurons.items() if kind == "dot"]:
-            if self._loss(merge(rescale(living(machine), {*free, name}))) < SOLVED:
+            if self._loss(merge(rescale(remove_dead(machine), {*free, name}))) < SOLVED:
                 free.add(name)
         form = canonical(machine, free)
         if self.keep - {str(link) for link in form.links}:
@@ -330,8 +330,8 @@ class _Run:
                 "no attempt ended with a finite loss and all links to keep; keep fewer, or ask for more attempts"
             )
         letters = set().union(*self.task.strings)
-        exact = examine(machine, self.task.teacher, letters=letters)
-        return Synthesis(machine, loss, exact, self.history, [each for each, _ in ranked])
+        verification = verify(machine, self.task.teacher, letters=letters)
+        return Synthesis(machine, loss, verification, self.history, [each for each, _ in ranked])
 
     def to_dict(self) -> dict:
         moments = {name: np.asarray(getattr(self.adam, name)).tolist() for name in ("mean", "variance")}
@@ -355,7 +355,7 @@ class _Run:
             machine = self._machine(content["machine"])
             ends = [(self._machine(links), np.inf if loss is None else float(loss)) for links, loss in content["ends"]]
             adam = Adam(RATE, *(np.array(moments[name], float) for name in ("mean", "variance")), moments["steps"])
-            stage, attempt, history = content["stage"], whole("attempt", content["attempt"], 0), content["history"]
+            stage, attempt, history = content["stage"], check_int("attempt", content["attempt"], 0), content["history"]
             if stage not in ("press", "solve", "cut", "rewire"):
                 raise ValueError(f"stage {stage!r}")
             if any(np.shape(x) not in ((), (len(machine.links),)) for x in (adam.mean, adam.variance)):
@@ -375,7 +375,7 @@ class _Run:
         leaves = {Link(*ends): float(weight) for *ends, weight in links}
         # Links of weight zero are part of a machine in training.
         whole_machine = replace(self.architecture, weights=from_leaves(leaves.items()), links=tuple(leaves))
-        return whole_machine if len(leaves) == len(self.architecture.links) else living(whole_machine)
+        return whole_machine if len(leaves) == len(self.architecture.links) else remove_dead(whole_machine)
 
 
 def _links(machine: Machine) -> list:

@@ -1,4 +1,4 @@
-"""Exactness: a machine against its teacher at every tick, on strings neither was made for."""
+"""Verification: a machine against its teacher at every tick, on strings neither was made for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from dmmlab.engine import Engine
-from dmmlab.files import DMMError, whole
+from dmmlab.files import DMMError, check_int
 from dmmlab.machines import Machine
 
 EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact
@@ -21,10 +21,10 @@ CHUNK = 4000  # ticks run together: more of them no longer fit the processor's c
 
 
 @dataclass(frozen=True)
-class Exactness:
+class Verification:
     """The largest error found, the string and speed that cause it, and a shortened string that still does.
 
-    >>> print(dmm.Exactness(1.0, "ab..a..", ticks_per_character=10, counterexample=".", strings=1000))
+    >>> print(dmm.Verification(1.0, "ab..a..", ticks_per_character=10, counterexample=".", strings=1000))
     wrong: error 1; counterexample '.' at 10 ticks a character
     """
 
@@ -35,22 +35,22 @@ class Exactness:
     strings: int
 
     @property
-    def exact(self) -> bool:
+    def passed(self) -> bool:
         """Whether nothing beyond rounding was found."""
         return self.largest_error <= EXACT
 
     def __bool__(self) -> bool:
-        return self.exact
+        return self.passed
 
     def __str__(self) -> str:
-        if self.exact:
+        if self.passed:
             return f"exact on {self.strings} strings (largest error {self.largest_error:.1g})"
         found = f"{self.counterexample!r} at {self.ticks_per_character} ticks a character"
         return f"wrong: error {self.largest_error:.3g}; counterexample {found}"
 
     def to_dict(self) -> dict:
         """Plain data, for tables and files."""
-        return asdict(self) | {"exact": self.exact}
+        return asdict(self) | {"passed": self.passed}
 
 
 def random_strings(
@@ -63,8 +63,8 @@ def random_strings(
     >>> list(dmm.random_strings(2, longest=8, letters="ab"))
     [('abbbaaa', 3), ('baababa', 2)]
     """
-    longest = whole("longest", longest)
-    rng = np.random.default_rng(whole("seed", seed, 0))
+    longest = check_int("longest", longest)
+    rng = np.random.default_rng(check_int("seed", seed, 0))
     every, plain = sorted(set(LETTERS) | set(letters)), all(len(letter) == 1 for letter in letters)
     for i in range(count):
         length, pool = int(rng.integers(1, longest + 1)), every
@@ -82,21 +82,23 @@ def random_strings(
         yield "".join(text) if plain else tuple(text.tolist()), int(rng.choice(SPEEDS))
 
 
-def examine(
+def verify(
     machine: Machine,
     teacher: Machine,
     count: int = 1000,
     seed: int = 0,
     letters: Collection[str] = "",
     longest: int = 200,
-) -> Exactness:
+) -> Verification:
     """Compare a machine with its teacher at every tick of `count` random strings (see `random_strings`).
     The result names the largest error, and if that is no rounding error a counterexample, shortened.
 
-    >>> dmm.examine(dmm.handcrafted_detector(dot_clip=3), dmm.handcrafted_detector(), count=20).counterexample
+    >>> dmm.verify(dmm.handcrafted_detector(dot_clip=3), dmm.handcrafted_detector(), count=20).counterexample
     '.'
     """
-    fed = sorted(random_strings(whole("count", count), seed, letters, longest), key=lambda run: len(run[0]) * run[1])
+    fed = sorted(
+        random_strings(check_int("count", count), seed, letters, longest), key=lambda run: len(run[0]) * run[1]
+    )
     worst = (-1.0, "", 1)
     for some in _chunks(fed):
         errors = largest_errors(machine, teacher, [text for text, _ in some], [speed for _, speed in some])
@@ -104,7 +106,7 @@ def examine(
         worst = max(worst, (float(errors[i]), *some[i]), key=lambda found: found[0])
     error, text, speed = worst
     counterexample = None if error <= EXACT else _shrink(machine, teacher, text, speed)
-    return Exactness(error, text, speed, counterexample, count)
+    return Verification(error, text, speed, counterexample, count)
 
 
 def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], speeds: Sequence[int]) -> np.ndarray:

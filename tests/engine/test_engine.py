@@ -15,7 +15,7 @@ from dmmlab.files import DMMError
 from dmmlab.interpreter import answers
 from dmmlab.machines import Machine
 from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, kind
-from dmmlab.synthesis.liveness import living
+from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.vvalues import VValue
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
@@ -137,7 +137,7 @@ def test_links_that_nothing_live_reaches_have_no_gradient_and_do_no_harm():
 def test_the_links_of_the_program_are_those_that_can_matter():
     machine = random_weights(recurrent(2), 1)
     engine = Engine(machine, "ab.", 30)
-    alive = {str(link) for link in living(machine).links}
+    alive = {str(link) for link in remove_dead(machine).links}
     used = {str(link) for link, used in zip(machine.links, engine.used, strict=True) if used}
     assert alive == used
     assert not engine.pull(machine.vector(), np.ones((1, 30, 2)))[~engine.used].any()

@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import dmmlab as dmm
 from dmmlab import files
-from dmmlab.files import write_json, write_whole
+from dmmlab.files import atomic_write, write_json
 from dmmlab.lab.cli import main
 from dmmlab.lab.sweeps import sweep
 
@@ -252,14 +252,14 @@ def project(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_at_the_last_moment_leaves_the_old_file_alone(tmp_path, monkeypatch):
-    path = write_whole(tmp_path / "file", "old")
+    path = atomic_write(tmp_path / "file", "old")
 
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "fsync", full)
     with refused("No space left on device", "free the disk", start=path):
-        write_whole(path, "new")
+        atomic_write(path, "new")
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 

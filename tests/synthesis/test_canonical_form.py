@@ -16,7 +16,7 @@ from dmmlab.files import DMMError
 from dmmlab.machines import SOURCES, Link, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.canonical_form import canonical, merge, rescale, same_program, signatures, snap
-from dmmlab.synthesis.liveness import living
+from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.verification import largest_errors, random_strings
 from dmmlab.vvalues import from_leaves
 
@@ -95,7 +95,7 @@ def renamed(machine, rng):
 @given(SEEDS)
 def test_answers_stay_the_same_in_canonical_form(seed):
     rng = np.random.default_rng(seed)
-    machine = living(sub_machine(rng, SMALL, (12, 60)))
+    machine = remove_dead(sub_machine(rng, SMALL, (12, 60)))
     machine = moved(planted(machine, rng), rng) if rng.integers(4) else machine
     assert apart(rescale(machine), machine) <= 1e-9
     assert apart(merge(rescale(machine)), machine) <= 1e-9
@@ -111,7 +111,7 @@ def test_answers_stay_the_same_in_canonical_form(seed):
 def test_plants_keep_the_answers_too(seed):
     # The tests above and below mean something only if these do what they say.
     rng = np.random.default_rng(seed)
-    machine = living(sub_machine(rng, SMALL, (12, 60)))
+    machine = remove_dead(sub_machine(rng, SMALL, (12, 60)))
     for other in (planted(machine, rng), moved(machine, rng), renamed(machine, rng)):
         assert apart(other, machine) <= 1e-9
 
@@ -172,7 +172,7 @@ def test_the_detector_in_any_units_is_the_detector_again(seed):
 @given(SEEDS)
 def test_units_repetitions_and_names_make_no_other_program(seed):
     rng = np.random.default_rng(seed)
-    machine = living(sub_machine(rng, SMALL, (12, 40)))
+    machine = remove_dead(sub_machine(rng, SMALL, (12, 40)))
     form = canonical(machine)
     for other in (moved(machine, rng), renamed(machine, rng), planted(machine, rng), form):
         assert same_program(other, machine)

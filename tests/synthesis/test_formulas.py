@@ -17,7 +17,7 @@ from dmmlab.files import DMMError
 from dmmlab.machines import Machine
 from dmmlab.neurons import KINDS, NUMBER, kind
 from dmmlab.synthesis.formulas import formula
-from dmmlab.synthesis.liveness import living
+from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.vvalues import from_leaves
 
 DETECTOR = handcrafted_detector()
@@ -398,7 +398,7 @@ def test_formulas_of_random_machines_say_what_they_do(seed, allowed):
 
 def test_random_machines_have_long_formulas():
     machines = [sub_machine(np.random.default_rng(seed), without_constants) for seed in range(30)]
-    assert np.median([len(living(machine).links) for machine in machines]) > 4
+    assert np.median([len(remove_dead(machine).links) for machine in machines]) > 4
     assert max(len(str(formula(machine))) for machine in machines) > 200
 
 

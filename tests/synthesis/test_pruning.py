@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.engine import Engine
-from dmmlab.engine.carried import FREE, NUM, supports
+from dmmlab.engine.carried import FREE, NUM, possible_keys
 from dmmlab.interpreter import trace
 from dmmlab.learn.julia import initialize
 from dmmlab.learn.objective import Objective
@@ -18,7 +18,7 @@ from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam, train
 from dmmlab.machines import Link
 from dmmlab.neurons import KINDS, NUMBER, find_kind
-from dmmlab.synthesis.liveness import living, without
+from dmmlab.synthesis.liveness import remove_dead, without
 from dmmlab.synthesis.pruning import SOLVED, costs, cut, press, rewire, solve
 from dmmlab.synthesis.verification import largest_errors
 from dmmlab.vvalues import from_leaves
@@ -75,7 +75,7 @@ def reached(start, steps):
 def test_what_cannot_matter_goes_and_answers_stay(seed, loops):
     rng = np.random.default_rng(seed)
     machine = looped_machine(rng) if loops else sub_machine(rng)
-    alive = living(machine)
+    alive = remove_dead(machine)
     assert apart(alive, machine) <= 1e-12
     before = dict(zip(machine.links, machine.vector(), strict=True))
     assert all(before[link] == weight != 0 for link, weight in zip(alive.links, alive.vector(), strict=True))
@@ -85,14 +85,14 @@ def test_what_cannot_matter_goes_and_answers_stay(seed, loops):
     for link in alive.links:
         assert link.from_neuron in forward and link.to_neuron in back, str(link)
     assert set(alive.neurons) <= back | {"timer", "input"}
-    assert living(alive) == alive
+    assert remove_dead(alive) == alive
     assert (alive.dot_clip, alive.silent_fields) == (machine.dot_clip, machine.silent_fields)
 
 
 def test_random_machines_are_no_empty_ones():
-    sizes = [len(living(sub_machine(np.random.default_rng(seed))).links) for seed in range(40)]
+    sizes = [len(remove_dead(sub_machine(np.random.default_rng(seed))).links) for seed in range(40)]
     assert np.median(sizes) > 8
-    looped = [len(living(looped_machine(np.random.default_rng(seed))).links) for seed in range(40)]
+    looped = [len(remove_dead(looped_machine(np.random.default_rng(seed))).links) for seed in range(40)]
     assert np.median(looped) > 4
 
 
@@ -101,10 +101,10 @@ def test_a_link_to_a_field_that_its_neuron_does_not_read_cannot_matter(to):
     names = ["accum-1.dict-2 <- input.char", "norm-1.dict <- accum-1.dict", "output.dict-1 <- norm-1.norm"]
     machine = recurrent(1)
     weights = [float(str(link) in names) for link in machine.links]
-    alive = living(machine.with_vector(weights))
+    alive = remove_dead(machine.with_vector(weights))
     assert {str(link) for link in alive.links} == set(names)
     idle = {*names, f"{to} <- input.char"}
-    alive = living(machine.with_vector([float(str(link) in idle) for link in machine.links]))
+    alive = remove_dead(machine.with_vector([float(str(link) in idle) for link in machine.links]))
     assert {str(link) for link in alive.links} == set(names)
 
 
@@ -121,15 +121,15 @@ def test_a_link_to_a_field_that_its_neuron_does_not_read_cannot_matter(to):
     ids=lambda text: text if "<-" not in text else "",
 )
 def test_what_carries_nothing_to_the_output_goes(program, idle):
-    alive = living(write_program(program))
+    alive = remove_dead(write_program(program))
     assert alive.links == ()
     assert set(alive.neurons) == {"timer", "input", "output"}
     assert set(map(str, alive.fixed_links)) == {"timer.timer <- timer.timer", "input.timer <- timer.timer"}
 
 
 def test_the_detector_is_all_alive_and_falls_with_any_link():
-    assert living(DETECTOR).links == DETECTOR.links
-    assert dict(living(DETECTOR).neurons) == dict(DETECTOR.neurons)
+    assert remove_dead(DETECTOR).links == DETECTOR.links
+    assert dict(remove_dead(DETECTOR).neurons) == dict(DETECTOR.neurons)
     gone = {str(link): len(without(DETECTOR, [link]).links) for link in DETECTOR.links}
     assert gone["accum.dict-2 <- input.char"] == 2  # the threshold would still be compared with nothing
     assert gone["dot.dict-2 <- eos.char"] == 5
@@ -139,7 +139,7 @@ def test_the_detector_is_all_alive_and_falls_with_any_link():
 
 
 def carried(fields, letters):
-    """(field, class) of every leaf of field → stream, as `supports` names it."""
+    """(field, class) of every leaf of field → stream, as `possible_keys` names it."""
     classes = letters | {":number": NUM}
     return {(path[0], NUM if len(path) == 1 else classes.get(path[-1], FREE)) for path, _ in fields.leaves()}
 
@@ -150,7 +150,7 @@ def test_supports_miss_nothing_that_flows(seed, loops):
     rng = np.random.default_rng(seed)
     machine = looped_machine(rng) if loops else sub_machine(rng, ((2, 2), (3, 1)))
     links = [link for link, weight in zip(machine.links, machine.vector(), strict=True) if weight]
-    inputs, outputs, letters = supports(machine, links)
+    inputs, outputs, letters = possible_keys(machine, links)
     for tick in trace(machine, "a.ba.", 24, 3):
         for name, kind in machine.neurons.items():
             for field, what in carried(tick.outputs[name], letters) if name in tick.outputs else ():
@@ -162,17 +162,17 @@ def test_supports_miss_nothing_that_flows(seed, loops):
 
 
 def test_supports_are_no_larger_than_kinds_allow():
-    inputs, outputs, letters = supports(DETECTOR, DETECTOR.links)
+    inputs, outputs, letters = possible_keys(DETECTOR, DETECTOR.links)
     assert outputs["accum", "dict"] == inputs["norm", "dict"] == FREE | letters["."]
     assert outputs["dot", "dot"] == outputs["compare", "true"] == inputs["output", "dict-2"] == NUM
     assert outputs["eos", "char"] == letters["."]
-    inputs, outputs, _ = supports(DETECTOR, [Link.parse("norm.dict", "accum.dict")])
+    inputs, outputs, _ = possible_keys(DETECTOR, [Link.parse("norm.dict", "accum.dict")])
     assert not any((outputs.get(("accum", "dict")), outputs.get(("norm", "norm")), inputs["norm", "dict"]))
 
 
 def test_the_dot_of_two_different_letters_carries_nothing():
     program = "dot.dict-1 <- letter-a.char\ndot.dict-2 <- letter-b.char\noutput.dict-1 <- dot.dot"
-    assert living(write_program(program)).links == ()
+    assert remove_dead(write_program(program)).links == ()
 
 
 # ---- press ----
@@ -442,4 +442,4 @@ def test_every_kind_of_flat_streams_can_be_read_and_pruned():
             fields = dict.fromkeys(each.inputs, "const_1.const_1")
             lines = [f"{name}.{field} <- {source}" for field, source in fields.items()]
             machine = write_program("\n".join([*lines, f"output.dict-1 <- {name}.{next(iter(each.outputs))}"]))
-            assert len(living(machine).links) <= len(machine.links)
+            assert len(remove_dead(machine).links) <= len(machine.links)

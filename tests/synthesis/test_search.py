@@ -42,8 +42,8 @@ def found():
 
 
 def test_ends_in_the_handcrafted_program(found):
-    assert found.exact
-    assert found.exact.largest_error == 0.0
+    assert found.verification
+    assert found.verification.largest_error == 0.0
     assert found.data_loss == 0.0
     assert same_program(found.machine, handcrafted_detector())
     assert set(found.machine.vector()) == {1.0}
@@ -63,7 +63,7 @@ def test_tells_every_round(found):
     for entry in cuts:
         assert entry["loss"] < search.SOLVED
         assert all(refusal["loss"] >= search.SOLVED for refusal in entry["refused"])
-    assert json.loads(json.dumps(found.to_dict()))["exact"] is True
+    assert json.loads(json.dumps(found.to_dict()))["passed"] is True
     sizes = [len(machine.links) for machine in found.programs]
     assert sizes[0] == 8
     assert sizes.count(8) == 2 or len(sizes) == search.ATTEMPTS  # found twice, or as often as was tried
@@ -71,7 +71,7 @@ def test_tells_every_round(found):
 
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path):
     checkpoint, undisturbed = tmp_path / "run.json", synthesize(**SMALL, progress=False)
-    assert undisturbed.exact
+    assert undisturbed.verification
     assert {entry["stage"] for entry in undisturbed.history} == {"press", "solve", "cut", "rewire"}
     resumed, stops = None, 0
     while resumed is None:
@@ -180,15 +180,15 @@ def test_links_to_keep_are_kept():
     used = counters & set(map(str, synthesize(**SMALL, attempts=2, progress=False).machine.links))
     (other,) = counters - used
     found = synthesize(**SMALL, keep=[other], attempts=2, progress=False)
-    assert found.exact
+    assert found.verification
     assert other in map(str, found.machine.links)
 
 
 def test_a_failure_says_so():
     found = synthesize(**{**SMALL, "architecture": feedforward(1, 1, kinds=("norm",))}, attempts=1, progress=False)
-    assert not found.exact
+    assert not found.verification
     assert found.data_loss > search.SOLVED
-    assert "counterexample" in str(found.exact)
+    assert "counterexample" in str(found.verification)
 
 
 def test_an_embedded_machine_answers_as_before():
@@ -207,7 +207,7 @@ def test_a_broken_machine_is_mended():
     weights[[1, 4, 6]] = 0.0, -1.0, 1.7
     home = embed(handcrafted_detector().with_vector(weights), feedforward())
     mended = synthesize(TASK, seed=0, architecture=home, progress=False)
-    assert mended.exact
+    assert mended.verification
     assert same_program(mended.machine, handcrafted_detector())
 
 

@@ -1,4 +1,4 @@
-"""Exactness: which strings are tried, and that what is found is true and as short as can be."""
+"""Verification: which strings are tried, and that what is found is true and as short as can be."""
 
 import json
 from itertools import islice
@@ -12,7 +12,7 @@ from dmmlab.builders import handcrafted_detector, write_program
 from dmmlab.engine import run
 from dmmlab.examples.tasks import find_task
 from dmmlab.machines import Machine
-from dmmlab.synthesis.verification import EXACT, LETTERS, SPEEDS, Exactness, examine, largest_errors, random_strings
+from dmmlab.synthesis.verification import EXACT, LETTERS, SPEEDS, Verification, largest_errors, random_strings, verify
 
 DETECTOR = handcrafted_detector()
 PUBLISHED = Machine.load(Path(__file__).parents[2] / "data/machines/published-19.json")
@@ -92,8 +92,8 @@ def test_only_a_strings_own_ticks_count():
 @pytest.mark.parametrize("name", ["duplicates", "balance", "length", "repeated word"])
 def test_a_machine_is_exact_against_itself(name):
     task = find_task(name)
-    found = examine(task.teacher, task.teacher, count=40, letters=set().union(*task.strings), longest=60)
-    assert found.exact and bool(found)
+    found = verify(task.teacher, task.teacher, count=40, letters=set().union(*task.strings), longest=60)
+    assert found.passed and bool(found)
     assert found.largest_error == 0.0
     assert found.counterexample is None
     assert found.strings == 40
@@ -102,9 +102,9 @@ def test_a_machine_is_exact_against_itself(name):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_published_machine_is_wrong_and_its_counterexample_minimal(seed):
-    found = examine(PUBLISHED, DETECTOR, count=24, seed=seed, letters="tes ring.", longest=60)
+    found = verify(PUBLISHED, DETECTOR, count=24, seed=seed, letters="tes ring.", longest=60)
     text, speed = found.counterexample, found.ticks_per_character
-    assert not found.exact and not found
+    assert not found.passed and not found
     assert isinstance(text, str)
     assert largest_errors(PUBLISHED, DETECTOR, [found.string], [speed])[0] == pytest.approx(found.largest_error)
     assert largest_errors(PUBLISHED, DETECTOR, [text], [speed])[0] > EXACT
@@ -128,7 +128,7 @@ def exceeds(threshold):
 def test_the_counterexample_is_one_that_a_person_would_give(words):
     letters = WORDS if words else "ab"
     for seed in range(3):
-        found = examine(exceeds(40), exceeds(5), count=12, seed=seed, letters=letters, longest=90)
+        found = verify(exceeds(40), exceeds(5), count=12, seed=seed, letters=letters, longest=90)
         text, speed = found.counterexample, found.ticks_per_character
         assert type(text) is (tuple if words else str)
         assert 1 <= len(text) <= 5 and len(set(text)) == 1
@@ -138,7 +138,7 @@ def test_the_counterexample_is_one_that_a_person_would_give(words):
 
 def test_the_worst_string_is_found_whatever_it_is_run_together_with():
     options = {"count": 40, "seed": 2, "letters": "ab", "longest": 50}
-    found = examine(PUBLISHED, DETECTOR, **options)
+    found = verify(PUBLISHED, DETECTOR, **options)
     fed = list(random_strings(**options))
     errors = [largest_errors(PUBLISHED, DETECTOR, [text], [speed])[0] for text, speed in fed]
     assert found.largest_error == pytest.approx(max(errors), rel=1e-9)
@@ -151,30 +151,30 @@ def test_answers_that_are_no_numbers_are_wrong():
         accum-2.dict-2 <- 1e200 accum-1.dict
         output.dict-1 <- accum-2.dict
     """
-    found = examine(write_program(program), DETECTOR, count=4, longest=10)
+    found = verify(write_program(program), DETECTOR, count=4, longest=10)
     assert found.largest_error == np.inf
-    assert not found.exact
+    assert not found.passed
     assert len(found.counterexample) == 1
 
 
 def test_results_become_plain_data():
-    found = Exactness(0.5, "abc", 3, "a", 7)
+    found = Verification(0.5, "abc", 3, "a", 7)
     assert found.to_dict() == {
         "largest_error": 0.5,
         "string": "abc",
         "ticks_per_character": 3,
         "counterexample": "a",
         "strings": 7,
-        "exact": False,
+        "passed": False,
     }
     assert json.loads(json.dumps(found.to_dict()))["counterexample"] == "a"
     assert str(found) == "wrong: error 0.5; counterexample 'a' at 3 ticks a character"
-    assert Exactness(EXACT, "abc", 3, None, 7).to_dict()["exact"]
-    assert not Exactness(2 * EXACT, "abc", 3, "a", 7)
-    assert str(Exactness(1.25e-9, "abc", 3, None, 7)) == "exact on 7 strings (largest error 1e-09)"
+    assert Verification(EXACT, "abc", 3, None, 7).to_dict()["passed"]
+    assert not Verification(2 * EXACT, "abc", 3, "a", 7)
+    assert str(Verification(1.25e-9, "abc", 3, None, 7)) == "exact on 7 strings (largest error 1e-09)"
 
 
 @pytest.mark.parametrize("options", [{"count": 0}, {"count": -1}, {"count": 1.5}, {"seed": -1}, {"seed": "a"}], ids=str)
 def test_counts_and_seeds_that_are_none_are_refused(options):
     with refused(*options):
-        examine(DETECTOR, DETECTOR, **options)
+        verify(DETECTOR, DETECTOR, **options)
