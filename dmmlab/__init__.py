@@ -9,6 +9,7 @@ from typing import Any
 
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.files import DMMError, write_json
+from dmmlab.inputs import Inputs
 from dmmlab.interpreter import Tick, answers, cycle, trace
 from dmmlab.machines import Link, Machine, load_matrix, save_matrix
 from dmmlab.vvalues import VValue, inner, mask, max_norm, number
@@ -29,9 +30,9 @@ _ROOMS = {  # each looks down on those before it
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
-    "DMMError", "Link", "Machine", "Tick", "VValue", "answers", "cycle", "feedforward", "handcrafted_detector", "inner",
-    "load_matrix", "mask", "max_norm", "number", "recurrent", "save_matrix", "trace", "write_json", "write_program",
-    *_HOMES,
+    "DMMError", "Inputs", "Link", "Machine", "Tick", "VValue", "answers", "cycle", "feedforward",
+    "handcrafted_detector", "inner", "load_matrix", "mask", "max_norm", "number", "recurrent", "save_matrix",
+    "trace", "write_json", "write_program", *_HOMES,
 ]  # fmt: skip
 
 

@@ -16,13 +16,12 @@ from autograd.extend import defjvp, defvjp, primitive
 from autograd.tracer import getval
 
 from dmmlab import trees, vvalues
-from dmmlab.files import DMMError, check_int
+from dmmlab.files import DMMError
+from dmmlab.inputs import Inputs
 from dmmlab.machines import Machine
-from dmmlab.neurons import find_kind
+from dmmlab.neurons import check_gradient, find_kind
 from dmmlab.rewriting import MOST_LINKS, find_keeper
 from dmmlab.vvalues import VValue, assemble, branch, from_leaves, from_tree, number
-
-GRADIENTS = ("full", "truncated")
 
 
 class Tick(NamedTuple):
@@ -175,7 +174,8 @@ def cycle(
     >>> [tick.outputs["timer"]["timer"] for tick in dmm.cycle(dmm.handcrafted_detector(), "a", ticks=3)]
     [1.0, 2.0, 3.0]
     """
-    ticks, ticks_per_character = check_run(string, ticks, ticks_per_character)
+    fed = Inputs([string], ticks, ticks_per_character)
+    (ticks,), (ticks_per_character,) = fed.ticks, fed.ticks_per_character
     check_gradient(memory_gradient, tie_order)
     matrix = (machine.weights if weights is None else weights) + machine.fixed
     ops = TreeOps(machine.dot_clip, string, ticks_per_character, tie_order)
@@ -215,25 +215,3 @@ def answers(machine: Machine, string: str, ticks: int | None = None, **options: 
     """
     arriving = (branch(tick.inputs, machine.output) for tick in cycle(machine, string, ticks, **options))
     return np.array([[number(branch(fields, side)) for side in ("dict-1", "dict-2")] for fields in arriving])
-
-
-def check_run(string: str, ticks: int | None, ticks_per_character: int) -> tuple[int, int]:
-    """Ticks and ticks per character as whole numbers of at least 1. Raises DMMError otherwise.
-
-    A string may also be a tuple of words: then the input emits a word at a time.
-    """
-    words = string if isinstance(string, tuple) else list(string) if isinstance(string, str) else [None]
-    if not string or not all(isinstance(word, str) and word not in ("", ":number") for word in words):
-        raise DMMError(f"string {string!r} has no characters; give at least one, or a tuple of words")
-    ticks_per_character = check_int("ticks_per_character", ticks_per_character)
-    if ticks is None:
-        ticks = len(string) * ticks_per_character + 20
-    return check_int("ticks", ticks), ticks_per_character
-
-
-def check_gradient(memory_gradient: str, tie_order: str | None = None) -> None:
-    """Raises DMMError for another word than 'full' or 'truncated', and for a tie order that is no string."""
-    if memory_gradient not in GRADIENTS:
-        raise DMMError(f"memory_gradient is {memory_gradient!r}; it is 'full' or 'truncated'")
-    if not (tie_order is None or isinstance(tie_order, str)):
-        raise DMMError(f"tie_order is {tie_order!r}; it is a string of characters, the last of which wins, or None")

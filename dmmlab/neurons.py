@@ -109,6 +109,17 @@ def kind_by_name(name: str) -> str:
     return f"letter {name[7:]}" if name.startswith("letter-") else name.partition("-")[0]
 
 
+GRADIENTS = ("full", "truncated")
+
+
+def check_gradient(memory_gradient: str, tie_order: str | None = None) -> None:
+    """Raises DMMError for another word than 'full' or 'truncated', and for a tie order that is no string."""
+    if memory_gradient not in GRADIENTS:
+        raise DMMError(f"memory_gradient is {memory_gradient!r}; it is 'full' or 'truncated'")
+    if not (tie_order is None or isinstance(tie_order, str)):
+        raise DMMError(f"tie_order is {tie_order!r}; it is a string of characters, the last of which wins, or None")
+
+
 # ---- the kinds of the detector (arXiv:1606.09470, section 3; dot's clip is the 2022 journal's 'governor') ----
 
 

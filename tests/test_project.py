@@ -21,7 +21,7 @@ except ImportError:  # Python 3.10
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dmmlab").rglob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
-CORE = ["files", "trees", "vvalues", "neurons", "machines", "builders", "rewriting", "interpreter"]
+CORE = ["files", "inputs", "trees", "vvalues", "neurons", "machines", "builders", "rewriting", "interpreter"]
 ROOMS = ["engine", "learn", "synthesis", "examples", "lab"]  # each looks down on those before it, and on the core
 
 

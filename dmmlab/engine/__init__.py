@@ -6,9 +6,8 @@ every machine whose streams are flat, for many weights and many strings, on as m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from autograd.extend import defvjp, primitive
@@ -20,8 +19,9 @@ from dmmlab.engine.jit import call
 from dmmlab.engine.program import Layout, Packed, Program, pack, tabulate
 from dmmlab.engine.threads import room, share
 from dmmlab.files import DMMError
-from dmmlab.interpreter import check_gradient, check_run
+from dmmlab.inputs import Inputs
 from dmmlab.machines import Machine
+from dmmlab.neurons import check_gradient
 
 __all__ = ["Engine", "run"]
 Array = np.ndarray
@@ -31,38 +31,34 @@ PARTS = 16  # of that memory: one for the gradient of a window, the others for v
 
 class Engine:
     """A machine compiled for some strings.
-    `ticks` (None: characters × speed + 20) and speeds are one number or one a string. `answers(w)` gives left and right
-    at every tick; past the end of a string they are zero. `dtype` is np.float64 or np.float32; for `tie_order` see
+    `inputs` are the strings, with their ticks and speeds; a Task is one too. `answers(w)` gives left and right at every
+    tick; past the end of a string they are zero. `dtype` is np.float64 or np.float32; for `tie_order` see
     `max_norm`. A run whose values and gradient would take more than `memory` MB goes in windows: the states between
     them are kept, and going back those whose values no longer fitted are run again. Raises DMMError for what
     cannot be run.
 
-    >>> dmm.Engine(dmm.handcrafted_detector(), ["aa.", "b"]).answers(np.ones((5, 8))).shape  # members first
+    >>> dmm.Engine(dmm.handcrafted_detector(), dmm.Inputs(["aa.", "b"])).answers(np.ones((5, 8))).shape  # members first
     (5, 2, 50, 2)
     """
 
     def __init__(
         self,
         machine: Machine,
-        strings: str | Sequence[str],
-        ticks: int | Sequence[int] | None = None,
-        ticks_per_character: int | Sequence[int] = 10,
+        inputs: Inputs,
         dtype: type = np.float64,
         tie_order: str | None = None,
         memory: float = MEMORY,
     ) -> None:
         if not isinstance(machine, Machine):
             raise DMMError(f"a {type(machine).__name__} is no machine to run")
-        if not isinstance(strings, (str, list, tuple)) or not len(strings) and not isinstance(strings, str):
-            raise DMMError(f"no strings to run on ({strings!r}); give a list of at least one")
+        if not isinstance(inputs, Inputs):
+            raise DMMError(f"a {type(inputs).__name__} is no inputs to run on; give Inputs of strings, or a Task")
         if dtype not in (np.float32, np.float64):
             raise DMMError(f"dtype is {dtype!r}; it is np.float32 or np.float64")
         if isinstance(memory, bool) or not isinstance(memory, (int, float)) or not memory > 0:
             raise DMMError(f"memory is {memory!r}; it is a positive number of MB")
         check_gradient("full", tie_order)
-        self.strings = (strings,) if isinstance(strings, str) else tuple(strings)
-        runs = zip(self.strings, self._spread(ticks), self._spread(ticks_per_character), strict=True)
-        self.ticks, self.ticks_per_character = zip(*(check_run(*run) for run in runs), strict=True)
+        self.strings, self.ticks, self.ticks_per_character = inputs.strings, inputs.ticks, inputs.ticks_per_character
         self.links, self.dtype, self.tie_order, self.memory = len(machine.links), dtype, tie_order, memory
         self._structure, self._emitter = compile_machine(machine)
         tables, self._layouts = tabulate(self._structure, self._emitter), {}
@@ -71,13 +67,6 @@ class Engine:
         for keys in {len(free) for free in self._free}:
             self._layouts[keys] = Layout(self._structure, self._emitter, tables, keys)
         self._programs = [self._program(i) for i in range(len(self.strings))]
-
-    def _spread(self, value: Any) -> list:
-        if not isinstance(value, (list, tuple, np.ndarray)):
-            return [value] * len(self.strings)
-        if len(value) != len(self.strings):
-            raise DMMError(f"{len(value)} ticks or speeds for {len(self.strings)} strings; give one a string")
-        return list(value)
 
     # ---- programs ----
 
@@ -258,4 +247,4 @@ def run(machine: Machine, string: str, ticks: int | None = None, ticks_per_chara
     >>> dmm.run(dmm.handcrafted_detector(), "hello. all.")[109]  # tick 110
     array([3., 2.])
     """
-    return Engine(machine, string, ticks, ticks_per_character).answers(machine.vector())[0]
+    return Engine(machine, Inputs([string], ticks, ticks_per_character)).answers(machine.vector())[0]

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from dmmlab import trees
 from dmmlab.files import DMMError, atomic_write, check_int
-from dmmlab.interpreter import check_run, trace
+from dmmlab.inputs import Inputs
+from dmmlab.interpreter import trace
 from dmmlab.lab.circuits import TEXTURE, Drawing, draw, parts_of
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
@@ -74,11 +75,12 @@ def step_through(
     titles = titles or (("",) if compare is None else ("first machine", "second machine"))
     if isinstance(titles, str) or len(titles) != len(machines):
         raise DMMError(f"titles are {titles!r}; give a list of one for each machine, {len(machines)} in all")
-    run = ticks, speed = check_run(string, ticks, ticks_per_character)
+    fed = Inputs([string], ticks, ticks_per_character)
+    (ticks,), (speed,) = fed.ticks, fed.ticks_per_character
     if check_int("start_at", start_at) > ticks:
         raise DMMError(f"start_at is {start_at}; there are {ticks} ticks, begin with one of them")
     numbers: dict[str, int] = {}
-    shown = [_record(each, (string, *run), numbers) for each in machines]
+    shown = [_record(each, (string, ticks, speed), numbers) for each in machines]
     shown = [record | {"title": str(title)} for record, title in zip(shown, titles, strict=True)]
     data = {"words": [*string], "perCharacter": speed, "ticks": ticks, "start": start_at, "machines": shown}
     data["values"] = [json.loads(text) for text in numbers]

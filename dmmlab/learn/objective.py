@@ -15,9 +15,9 @@ from autograd.tracer import isbox
 from dmmlab.engine import MEMORY, Engine
 from dmmlab.engine.sums import span_spread, span_sums, total
 from dmmlab.files import DMMError
-from dmmlab.interpreter import check_gradient
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
+from dmmlab.neurons import check_gradient
 
 Array = numpy.ndarray
 
@@ -57,12 +57,12 @@ class Objective:
         self.tie_order, self.rows = tie_order, rows
         self.weights = machine.vector()
         self.links = [str(link) for link in machine.links]
-        self.engine = Engine(machine, task.strings, task.ticks, task.ticks_per_character, dtype, tie_order, memory)
+        self.engine = Engine(machine, task, dtype, tie_order, memory)
         # The links of an input field stand together.
         groups = groupby(link[:2] for link in machine.links) if rows else ()
         self._row_sizes = [len([*group]) for _, group in groups]
         self._targets = np.ascontiguousarray(task.targets.astype(dtype))
-        self._counted = numpy.broadcast_to(task.counted > 0, self._targets.shape)
+        self._counted = numpy.broadcast_to(task.valid_ticks > 0, self._targets.shape)
 
     def data_loss(self, weights: Array) -> float | Array:
         """The data loss, without penalties. May be differentiated by autograd."""

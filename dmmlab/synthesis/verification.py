@@ -11,12 +11,12 @@ import numpy as np
 
 from dmmlab.engine import Engine
 from dmmlab.files import DMMError, check_int
+from dmmlab.inputs import Inputs, Text
 from dmmlab.machines import Machine
 
 EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact
 LETTERS = alphabets.ascii_letters + alphabets.digits + alphabets.punctuation + " "
 SPEEDS = (1, 2, 3, 5, 10, 13)
-Text = str | tuple[str, ...]
 CHUNK = 4000  # ticks run together: more of them no longer fit the processor's cache
 
 
@@ -119,7 +119,7 @@ def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], 
 
 @lru_cache(maxsize=256)  # one teacher is asked the same for every machine
 def _answers(machine: Machine, strings: tuple[Text, ...], speeds: tuple[int, ...]) -> np.ndarray:
-    return Engine(machine, strings, ticks_per_character=speeds).answers(machine.vector())
+    return Engine(machine, Inputs(strings, ticks_per_character=speeds)).answers(machine.vector())
 
 
 def _chunks(fed: Sequence[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:

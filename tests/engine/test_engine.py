@@ -12,11 +12,18 @@ from hypothesis import strategies as st
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.engine import Engine, run
 from dmmlab.files import DMMError
+from dmmlab.inputs import Inputs
 from dmmlab.interpreter import answers
 from dmmlab.machines import Machine
 from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, kind
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.vvalues import VValue
+
+
+def compiled(machine, *fed, **options):
+    """The engine of a machine for some strings, ticks and speeds."""
+    return Engine(machine, Inputs(*fed), **options)
+
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 MACHINES = {
@@ -53,7 +60,7 @@ def test_values_and_gradients_equal_the_interpreters(name, memory_gradient):
     machine = random_weights(MACHINES[name], 1)
     probe = np.random.RandomState(2).normal(size=(34, 2))
     values, gradient = interpreted(machine, "abca. b", 34, 4, probe, memory_gradient)
-    engine = Engine(machine, "abca. b", 34, 4)
+    engine = compiled(machine, "abca. b", 34, 4)
     engine_gradient = grad(lambda w: np.sum(probe * engine.answers(w, memory_gradient)[0]))(machine.vector())
     scale = max(1.0, np.abs(gradient).max())
     onp.testing.assert_allclose(
@@ -92,7 +99,7 @@ def wired_machines(draw):
 def test_any_wiring_gives_what_the_interpreter_gives(machine, memory_gradient):
     probe = np.random.RandomState(0).normal(size=(13, 2))
     values, gradient = interpreted(machine, "ab.b", 13, 3, probe, memory_gradient)
-    engine = Engine(machine, "ab.b", 13, 3)
+    engine = compiled(machine, "ab.b", 13, 3)
     pull, engine_values = make_vjp(lambda w: engine.answers(w, memory_gradient))(machine.vector())
     onp.testing.assert_allclose(engine_values[0], values, rtol=1e-9, atol=1e-9)
     scale = max(1.0, np.abs(gradient).max()) if len(gradient) else 1.0
@@ -103,7 +110,7 @@ def test_any_wiring_gives_what_the_interpreter_gives(machine, memory_gradient):
 def test_a_batch_is_its_members_one_by_one(name):
     machine = MACHINES[name]
     weights = np.random.RandomState(3).normal(scale=0.4, size=(19, len(machine.links)))
-    engine = Engine(machine, ["ab.", "hello. all."], [20, 61], [6, 5])
+    engine = compiled(machine, ["ab.", "hello. all."], [20, 61], [6, 5])
 
     def loss(w):
         return np.sum(engine.answers(w, "truncated") ** 2)
@@ -117,7 +124,7 @@ def test_a_batch_is_its_members_one_by_one(name):
 
 def test_a_batch_of_strings_is_its_strings_one_by_one():
     machine = random_weights(MACHINES["feedforward"], 4)
-    engine = Engine(machine, ["ab.", "hello. all.", "z"], [20, 61, 30], [6, 5, 1])
+    engine = compiled(machine, ["ab.", "hello. all.", "z"], [20, 61, 30], [6, 5, 1])
     together = engine.answers(machine.vector())
     for row, string, ticks, speed in zip(
         together, engine.strings, engine.ticks, engine.ticks_per_character, strict=True
@@ -129,14 +136,14 @@ def test_links_that_nothing_live_reaches_have_no_gradient_and_do_no_harm():
     machine = handcrafted_detector()
     idle = Machine({**machine.neurons, "idle": "norm"}, machine.weights, machine.fixed, machine.links)
     idle = idle.link("idle.dict", "accum.dict", 3.0)
-    engine = Engine(idle, "aa.", 40)
+    engine = compiled(idle, "aa.", 40)
     onp.testing.assert_array_equal(engine.answers(idle.vector())[0], run(machine, "aa.", 40))
     assert grad(lambda w: np.sum(engine.answers(w)))(idle.vector())[-1] == 0.0
 
 
 def test_the_links_of_the_program_are_those_that_can_matter():
     machine = random_weights(recurrent(2), 1)
-    engine = Engine(machine, "ab.", 30)
+    engine = compiled(machine, "ab.", 30)
     alive = {str(link) for link in remove_dead(machine).links}
     used = {str(link) for link, used in zip(machine.links, engine.used, strict=True) if used}
     assert alive == used
@@ -155,7 +162,7 @@ def kinks(loss, weights, steps):
 @pytest.mark.parametrize("name", ["feedforward", "recurrent"])
 def test_the_gradient_is_that_of_finite_differences_away_from_kinks(name):
     machine = random_weights(MACHINES[name], 5, scale=0.3)
-    engine = Engine(machine, "abca.", 40, 6)
+    engine = compiled(machine, "abca.", 40, 6)
     probe = np.random.RandomState(6).normal(size=(1, 40, 2))
 
     def loss(w):
@@ -172,7 +179,7 @@ def test_a_hard_compare_has_no_derivative():
     machine = random_weights(feedforward(2, 1, ("accum", "norm", "hard_compare")), 5)
     probe = np.random.RandomState(2).normal(size=(34, 2))
     values, gradient = interpreted(machine, "abca. b", 34, 4, probe, "full")
-    engine = Engine(machine, "abca. b", 34, 4)
+    engine = compiled(machine, "abca. b", 34, 4)
     onp.testing.assert_allclose(engine.answers(machine.vector())[0], values, **CLOSE)
     got = grad(lambda w: np.sum(probe * engine.answers(w)[0]))(machine.vector())
     onp.testing.assert_allclose(got, gradient, **CLOSE)
@@ -189,7 +196,7 @@ def test_values_alone_are_those_that_come_with_a_gradient_for_fields_of_characte
     try:
         program = "accum.dict-2 <- input.char\naccum.dict-2 <- 5 const_1.const_1\nletters.x <- accum.dict\n"
         machine = write_program(program + "output.dict-1 <- letters.norm")
-        engine = Engine(machine, "ab", 12, 2)
+        engine = compiled(machine, "ab", 12, 2)
         onp.testing.assert_allclose(
             engine.answers(machine.vector())[0], answers(machine, "ab", 12, ticks_per_character=2), **CLOSE
         )
@@ -202,14 +209,14 @@ def test_at_a_tie_of_the_norm_the_gradient_is_the_mean_of_both_sides():
     machine = Machine({"const_1": "const_1", "norm": "norm", "input": "input", "eos": "eos", "output": "output"})
     machine = machine.link("norm.dict", "const_1.const_1", 2.0).link("norm.dict", "eos.char", -2.0)
     machine = machine.link("output.dict-1", "norm.norm", 1.0)
-    engine = Engine(machine, "a", 3)
+    engine = compiled(machine, "a", 3)
     gradient = grad(lambda w: engine.answers(w)[0, 2, 0])(machine.vector())
     onp.testing.assert_array_equal(gradient, [0.5, -0.5, 2.0])
 
 
 def test_where_dot_clips_its_gradient_is_zero():
     machine = handcrafted_detector(dot_clip=1.5)
-    engine = Engine(machine, "...", 60)
+    engine = compiled(machine, "...", 60)
     last = grad(lambda w: engine.answers(w)[0, -1, 1])(machine.vector())
     assert engine.answers(machine.vector())[0, -1, 1] == 1.5
     assert last[[str(link).startswith("dot") for link in machine.links]].tolist() == [0.0, 0.0]
@@ -217,7 +224,7 @@ def test_where_dot_clips_its_gradient_is_zero():
 
 def test_single_precision_is_close_and_stays_single():
     machine = random_weights(MACHINES["feedforward"], 7, scale=0.1)
-    single, double = (Engine(machine, "abca.", 40, 6, dtype) for dtype in (np.float32, np.float64))
+    single, double = (compiled(machine, "abca.", 40, 6, dtype=dtype) for dtype in (np.float32, np.float64))
     got = single.answers(machine.vector())
     assert got.dtype == np.float32
     onp.testing.assert_allclose(got, double.answers(machine.vector()), rtol=1e-4, atol=1e-4)
@@ -225,7 +232,7 @@ def test_single_precision_is_close_and_stays_single():
 
 def test_an_old_gradient_survives_later_evaluations():
     machine = random_weights(MACHINES["feedforward"], 8)
-    engine, weights = Engine(machine, "ab.", 30), machine.vector()
+    engine, weights = compiled(machine, "ab.", 30), machine.vector()
     probe = np.ones((1, 30, 2))
     pull, _ = make_vjp(engine.answers)(weights)
     before = pull(probe)
@@ -236,7 +243,7 @@ def test_an_old_gradient_survives_later_evaluations():
 
 def test_a_copy_of_a_used_engine_computes_what_the_original_does():
     machine = random_weights(MACHINES["feedforward"], 9)
-    engine, weights = Engine(machine, "ab.", 30), machine.vector()
+    engine, weights = compiled(machine, "ab.", 30), machine.vector()
     before = engine.answers(weights * 0.5)
     twin = copy.deepcopy(engine)
     engine.answers(weights)
@@ -252,7 +259,7 @@ def test_a_renamed_output_answers_the_same_in_both_engines():
 
 def test_second_derivatives_are_refused_not_wrong():
     machine = handcrafted_detector()
-    engine = Engine(machine, "ab.", 30)
+    engine = compiled(machine, "ab.", 30)
     first = grad(lambda w: np.sum(engine.answers(w) ** 2))
     with pytest.raises(DMMError, match="first derivatives only"):
         grad(lambda w: np.sum(first(w)))(machine.vector())
@@ -270,7 +277,7 @@ def test_a_new_kind_is_one_function_for_both_engines():
         machine = machine.link("new.x", "accum.dict", 0.9).link("output.dict-1", "new.x", 0.4)
         probe = np.random.RandomState(1).normal(size=(40, 2))
         values, gradient = interpreted(machine, "abab", 40, 5, probe, "full")
-        engine = Engine(machine, "abab", 40, 5)
+        engine = compiled(machine, "abab", 40, 5)
         onp.testing.assert_allclose(engine.answers(machine.vector())[0], values, **CLOSE)
         got = grad(lambda w: np.sum(probe * engine.answers(w)[0]))(machine.vector())
         onp.testing.assert_allclose(got, gradient, **CLOSE)
@@ -291,20 +298,24 @@ def test_a_new_kind_is_one_function_for_both_engines():
 )
 def test_bad_runs_are_refused(arguments, word):
     with pytest.raises(DMMError, match=word):
-        Engine(handcrafted_detector(), *arguments)
+        compiled(handcrafted_detector(), *arguments)
 
 
 def test_what_is_no_machine_string_or_type_is_refused():
-    for arguments in ((None, "ab"), (handcrafted_detector(), 5), (handcrafted_detector(), "ab", 5, 1, int)):
+    for arguments in ((None, "ab"), (handcrafted_detector(), 5)):
         with pytest.raises(DMMError):
-            Engine(*arguments)
+            compiled(*arguments)
+    with pytest.raises(DMMError, match="dtype"):
+        compiled(handcrafted_detector(), "ab", dtype=int)
+    with pytest.raises(DMMError, match="no inputs"):
+        Engine(handcrafted_detector(), "ab")
     with pytest.raises(DMMError, match="no array of numbers"):
-        Engine(handcrafted_detector(), "ab").answers("x")
+        compiled(handcrafted_detector(), "ab").answers("x")
 
 
 def test_weights_of_the_wrong_length_are_refused():
     with pytest.raises(DMMError, match="8 links"):
-        Engine(handcrafted_detector(), "ab").answers(np.zeros(9))
+        compiled(handcrafted_detector(), "ab").answers(np.zeros(9))
 
 
 def test_a_machine_without_output_is_refused():
@@ -318,7 +329,7 @@ def test_a_machine_without_links_answers_nothing():
 
 @given(machine=wired_machines())
 def test_tangents_and_gradients_are_each_others_transposes(machine):
-    engine, weights = Engine(machine, ["ab.b", "a"], [13, 9], [3, 2]), machine.vector()
+    engine, weights = compiled(machine, ["ab.b", "a"], [13, 9], [3, 2]), machine.vector()
     rng = onp.random.default_rng(0)
     directions, probe = rng.normal(size=(3, len(weights))), rng.normal(size=(2, 13, 2))
     forwards = (engine.tangents(weights, directions) * probe).sum(axis=(1, 2, 3))
@@ -340,5 +351,5 @@ def test_the_order_of_a_combination_is_that_of_the_links():
 
 def test_ends_of_strings_are_zeros_not_what_another_string_does():
     machine = handcrafted_detector()
-    both = Engine(machine, ["aaa", "b"], [50, 20]).answers(machine.vector())
+    both = compiled(machine, ["aaa", "b"], [50, 20]).answers(machine.vector())
     assert not both[1, 20:].any() and both[0, 20:].any()

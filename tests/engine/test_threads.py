@@ -6,13 +6,19 @@ from conftest import refused
 from test_engine import MACHINES, random_weights
 
 from dmmlab.engine import Engine, threads
+from dmmlab.inputs import Inputs
+
+
+def compiled(machine, *fed, **options):
+    """The engine of a machine for some strings, ticks and speeds."""
+    return Engine(machine, Inputs(*fed), **options)
 
 
 @pytest.mark.parametrize("memory_gradient", ["full", "truncated"])
 def test_shared_and_alone_are_the_same_bits(monkeypatch, memory_gradient):
     machine = random_weights(MACHINES["feedforward"], 1)
     weights = np.random.default_rng(0).normal(scale=0.4, size=(7, len(machine.links)))
-    engine = Engine(machine, ["ab.", "hello. all.", "z"], [20, 61, 30], [6, 5, 1])
+    engine = compiled(machine, ["ab.", "hello. all.", "z"], [20, 61, 30], [6, 5, 1])
     targets = np.random.default_rng(1).normal(size=(3, 61, 2))
 
     def everything():

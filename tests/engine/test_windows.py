@@ -10,7 +10,14 @@ from test_engine import MACHINES, random_weights, wired_machines
 
 from dmmlab.builders import recurrent
 from dmmlab.engine import Engine
+from dmmlab.inputs import Inputs
 from dmmlab.learn.objective import Objective
+
+
+def compiled(machine, *fed, **options):
+    """The engine of a machine for some strings, ticks and speeds."""
+    return Engine(machine, Inputs(*fed), **options)
+
 
 MEMORIES = [0.02, 0.01, 0.004, 1e-6]  # MB: some windows and many
 
@@ -27,10 +34,10 @@ def test_windows_change_no_bit_of_the_answers_and_nothing_of_the_gradient(name, 
     machine = random_weights(MACHINES[name], 1, scale=0.3)
     weights = machine.vector() * onp.array([[1.0], [0.5], [0.7]])
     fed = ["abca. b", "zz."], [34, 20], 4
-    answers, gradient, _ = both(Engine(machine, *fed), weights, memory_gradient)
+    answers, gradient, _ = both(compiled(machine, *fed), weights, memory_gradient)
     counts = set()
     for memory in MEMORIES:
-        engine = Engine(machine, *fed, memory=memory)
+        engine = compiled(machine, *fed, memory=memory)
         counts.add(engine.windows(0))
         got, *gradients = both(engine, weights, memory_gradient)
         onp.testing.assert_array_equal(got, answers)
@@ -45,8 +52,8 @@ def test_windows_change_no_bit_of_the_answers_and_nothing_of_the_gradient(name, 
     machine=wired_machines(), memory=st.sampled_from(MEMORIES), memory_gradient=st.sampled_from(["full", "truncated"])
 )
 def test_any_wiring_can_be_cut_anywhere(machine, memory, memory_gradient):
-    answers, gradient, _ = both(Engine(machine, "ab.b", 13, 3), machine.vector(), memory_gradient)
-    got, once, twice = both(Engine(machine, "ab.b", 13, 3, memory=memory), machine.vector(), memory_gradient)
+    answers, gradient, _ = both(compiled(machine, "ab.b", 13, 3), machine.vector(), memory_gradient)
+    got, once, twice = both(compiled(machine, "ab.b", 13, 3, memory=memory), machine.vector(), memory_gradient)
     onp.testing.assert_array_equal(got, answers)
     scale = max(1.0, onp.abs(gradient).max(initial=0.0))
     onp.testing.assert_allclose(once / scale, gradient / scale, rtol=1e-9, atol=1e-12)
@@ -58,29 +65,29 @@ def test_any_wiring_can_be_cut_anywhere(machine, memory, memory_gradient):
 def test_a_gradient_keeps_within_its_memory_however_long_it_runs(name, memory):
     machine = random_weights(MACHINES[name], 2, scale=0.1)
     for ticks in (500, 2000, 20_000):
-        engine = Engine(machine, "test string.", ticks, memory=memory)
+        engine = compiled(machine, "test string.", ticks, memory=memory)
         values, slopes = engine.room
         assert (values + slopes) * 8 <= 1e6 * memory
         assert engine.windows(0) > 1 or (values, slopes) == (engine.rows(0) * (ticks + 1),) * 2
 
 
 def test_values_that_fit_are_kept_and_no_window_is_run_twice():
-    engine = Engine(random_weights(recurrent(1), 3), "ab.", 1000, memory=1e-6 * 8 * 1400 * 43)
+    engine = compiled(random_weights(recurrent(1), 3), "ab.", 1000, memory=1e-6 * 8 * 1400 * 43)
     windows, kept = engine.cut(0)
     assert windows == kept > 1
-    windows, kept = Engine(random_weights(recurrent(1), 3), "ab.", 5000, memory=1e-6 * 8 * 1400 * 43).cut(0)
+    windows, kept = compiled(random_weights(recurrent(1), 3), "ab.", 5000, memory=1e-6 * 8 * 1400 * 43).cut(0)
     assert windows > kept > 1
 
 
 def test_memory_may_be_without_end():
-    engine = Engine(random_weights(recurrent(1), 3), "ab.", 5000, memory=float("inf"))
+    engine = compiled(random_weights(recurrent(1), 3), "ab.", 5000, memory=float("inf"))
     assert engine.windows(0) == 1
 
 
 def test_memory_is_a_positive_number():
     for memory in (0, -1, True, "100", float("nan")):
         with refused("memory is", "MB"):
-            Engine(recurrent(1), "ab", memory=memory)
+            compiled(recurrent(1), "ab", memory=memory)
 
 
 def test_an_objective_passes_its_memory_on():

@@ -116,7 +116,7 @@ def test_room_changes_no_other_drawing():
 
 def test_the_same_bytes_in_another_process():
     script = (
-        "import hashlib, dmmlab as dmm; from dmmlab.stepper import step_through;"
+        "import hashlib, dmmlab as dmm; from dmmlab.lab.stepper import step_through;"
         "s = step_through(dmm.load_machine('published-19'), 'ab.', ticks=9);"
         "print(hashlib.md5(s.source.encode()).hexdigest())"
     )

@@ -25,7 +25,7 @@ def test_targets_are_the_teachers_answers_and_only_a_strings_own_ticks_count():
     task = Task(["aa..", "ab"], ticks=[70, 30], teacher=teacher)
     np.testing.assert_array_equal(task.targets[0], answers(teacher, "aa..", 70))
     np.testing.assert_array_equal(task.targets[1, :30], answers(teacher, "ab", 30))
-    assert task.counted[..., 0].sum(axis=1).tolist() == [70, 30]
+    assert task.valid_ticks[..., 0].sum(axis=1).tolist() == [70, 30]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ STATEMENTS = {  # what the teachers' docstrings say, of the characters or words 
 
 
 def assert_taught(name, text, speed):
-    answers = run(find_task(name).teacher, [text] if isinstance(text, tuple) else text, None, speed)
+    answers = run(find_task(name).teacher, text, None, speed)
     for i in range(1, len(text) + 1):
         assert tuple(answers[i * speed - 1]) == STATEMENTS[name](list(text[:i])), (text[:i], name)
 

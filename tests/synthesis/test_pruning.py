@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.engine import Engine
 from dmmlab.engine.carried import FREE, NUM, possible_keys
+from dmmlab.inputs import Inputs
 from dmmlab.interpreter import trace
 from dmmlab.learn.julia import initialize
 from dmmlab.learn.objective import Objective
@@ -54,7 +55,7 @@ def looped_machine(rng):
 
 def apart(a, b, strings=STRINGS, speeds=SPEEDS):
     """The largest difference of two machines' answers, relative to the size of the answers where they are large."""
-    size = np.abs(Engine(b, strings, ticks_per_character=speeds).answers(b.vector())).max()
+    size = np.abs(Engine(b, Inputs(strings, ticks_per_character=speeds)).answers(b.vector())).max()
     return largest_errors(a, b, strings, speeds).max() / max(1.0, size)
 
 
@@ -259,7 +260,7 @@ def test_what_cannot_be_solved_keeps_a_loss_and_is_no_worse():
     solved, loss = solve(lame, TASK)
     assert SOLVED < loss < Objective(lame, TASK).data_loss(lame.vector())
     bare = without(DETECTOR, DETECTOR.links)
-    assert solve(bare, TASK) == (bare, pytest.approx(np.square(TASK.targets * TASK.counted).sum() / 3))
+    assert solve(bare, TASK) == (bare, pytest.approx(np.square(TASK.targets * TASK.valid_ticks).sum() / 3))
 
 
 @pytest.mark.parametrize("members", [None, 4])

@@ -73,7 +73,7 @@ def test_largest_errors_are_those_of_one_string_at_a_time(letters):
     fed = list(random_strings(24, seed=5, letters=letters, longest=30))
     found = largest_errors(PUBLISHED, DETECTOR, [text for text, _ in fed], [speed for _, speed in fed])
     for error, (text, speed) in zip(found, fed, strict=True):
-        runs = [run(each, text if isinstance(text, str) else [text], None, speed) for each in (PUBLISHED, DETECTOR)]
+        runs = [run(each, text, None, speed) for each in (PUBLISHED, DETECTOR)]
         assert error == pytest.approx(np.abs(runs[0] - runs[1]).max(), rel=1e-9, abs=1e-9)
     assert len(set(found.round(6))) > 5
 
