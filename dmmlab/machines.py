@@ -98,6 +98,11 @@ class Machine:
         return hash((tuple(self.neurons.items()), self.links, self.weights, self.fixed, self.dot_clip))
 
     @property
+    def soft_links(self) -> dict[Link, float]:
+        """The trainable links with their weights, in link order, those of weight zero included."""
+        return dict(zip(self.links, self.vector().tolist(), strict=True))
+
+    @property
     def fixed_links(self) -> dict[Link, float]:
         """The fixed links with their weights."""
         return {Link(*path): weight for path, weight in self.fixed.leaves()}
