@@ -6,22 +6,23 @@ neuron turns its inputs into outputs (arXiv:1712.07447, section 3.4). All output
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import autograd.numpy as np
-from autograd.extend import defjvp, defvjp, primitive
+from autograd.extend import primitive
 from autograd.tracer import getval
 
-from dmmlab import trees, vvalues
+from dmmlab import trees
+from dmmlab.differentiation import def_bilinear
 from dmmlab.files import DMMError
 from dmmlab.inputs import Inputs
 from dmmlab.machines import Machine
-from dmmlab.neurons import check_gradient, find_kind
-from dmmlab.rewriting import MOST_LINKS, find_keeper
-from dmmlab.vvalues import VValue, assemble, branch, from_leaves, from_tree, number
+from dmmlab.neurons import Ops, check_gradient, find_kind
+from dmmlab.rewriting import find_wiring, first_outputs
+from dmmlab.trees import NUMBER, Path, Tree
+from dmmlab.vvalues import VValue, assemble, from_leaves, from_tree, number
 
 
 class Tick(NamedTuple):
@@ -36,63 +37,26 @@ class Tick(NamedTuple):
     outputs: VValue
 
 
-@dataclass(frozen=True)
-class TreeOps:
-    """The operations of `dmmlab.neurons.Ops` on V-values and floats."""
-
-    dot_clip: float
-    string: str = ""
-    ticks_per_character: int = 10
-    tie_order: str | None = None
-
-    add = staticmethod(vvalues.add)
-    inner = staticmethod(vvalues.inner)
-    number = staticmethod(vvalues.number)
-    constant = VValue
-    difference = staticmethod(operator.sub)
-
-    def max_norm(self, a: VValue) -> float:
-        return vvalues.max_norm(a, self.tie_order)
-
-    @staticmethod
-    def relu(a: float) -> float:
-        return a if a > 0 else 0.0
-
-    @staticmethod
-    def step(a: float) -> float:
-        return 1.0 if a > 0 else 0.0
-
-    @staticmethod
-    def clip(a: float, bound: float) -> float:
-        return a if -bound < a < bound else np.sign(getval(a)) * bound
-
-    def character(self, timer: float) -> VValue:
-        place, rest = divmod(getval(timer), self.ticks_per_character)
-        if rest or place < 0:
-            return VValue()
-        return VValue({self.string[min(int(place), len(self.string) - 1)]: 1.0})
-
-
 # ---- the down movement: matrix × outputs is bilinear, and so are its two transposes ----
 
 
-def _streams(fields: VValue) -> dict[tuple[str, str], trees.Tree]:
+def _streams(fields: VValue) -> dict[Path, Tree]:
     """The streams of a tree neuron → field → stream; numbers above them belong to no field."""
-    neurons = {name: tree for name, tree in fields._tree.items() if type(tree) is not float}
-    return {(name, each): x for name, tree in neurons.items() for each, x in tree.items() if each != trees.NUMBER}
+    rows = ((name, trees.root(row)) for name, row in fields.tree.items())
+    return {(name, field): x for name, row in rows for field, x in row.items() if field != NUMBER}
 
 
 def _combine(matrix: VValue, fields: VValue, transposed: bool) -> VValue:
-    total: dict = {}
-    streams = _streams(fields)
-    for (to, to_field, source, source_field), weight in trees.leaves(matrix._tree):
-        if transposed:
-            to, to_field, source, source_field = source, source_field, to, to_field
-        if (source, source_field) in streams:
-            row, scaled = total.setdefault(to, {}), trees.scale(weight, streams[source, source_field])
-            row[to_field] = trees.add(row.get(to_field, 0.0), scaled)
-    rows = ((to, trees.collapse({each: x for each, x in row.items() if x})) for to, row in total.items())
-    return from_tree(trees.collapse({to: row for to, row in rows if row}))
+    streams, sums = _streams(fields), {}
+    for path, weight in matrix.leaves():
+        to, source = (path[2:], path[:2]) if transposed else (path[:2], path[2:])
+        if source in streams:
+            sums[to] = trees.add(sums.get(to, 0.0), trees.scale(weight, streams[source]))
+    rows: dict = {}
+    for (name, field), x in sums.items():
+        if x:
+            rows.setdefault(name, {})[field] = x
+    return from_tree(rows)
 
 
 @primitive
@@ -111,40 +75,30 @@ def _down_transposed(matrix: VValue, inputs: VValue) -> VValue:
 
 
 @primitive
-def _pair(inputs: VValue, outputs: VValue) -> VValue:
+def _outer(inputs: VValue, outputs: VValue) -> VValue:
     """The matrix of inner products of every input field with every output field."""
-    ends = [_streams(fields).items() for fields in (inputs, outputs)]
-    pairs = (((*to, *source), trees.inner(x, y)) for to, x in ends[0] for source, y in ends[1])
+    sources = _streams(outputs)
+    pairs = (((*to, *source), trees.inner(x, y)) for to, x in _streams(inputs).items() for source, y in sources.items())
     return from_leaves((path, weight) for path, weight in pairs if weight)
 
 
-defvjp(
-    down, lambda ans, m, outputs: lambda g: _pair(g, outputs), lambda ans, m, outputs: lambda g: _down_transposed(m, g)
-)
-defvjp(_down_transposed, lambda ans, m, inputs: lambda g: _pair(inputs, g), lambda ans, m, inputs: lambda g: down(m, g))
-defvjp(
-    _pair,
-    lambda ans, inputs, outputs: lambda g: down(g, outputs),
-    lambda ans, inputs, outputs: lambda g: _down_transposed(g, inputs),
-)
-defjvp(down, lambda g, ans, m, x: down(g, x), lambda g, ans, m, x: down(m, g))
-defjvp(_down_transposed, lambda g, ans, m, y: _down_transposed(g, y), lambda g, ans, m, y: _down_transposed(m, g))
-defjvp(_pair, lambda g, ans, y, x: _pair(g, x), lambda g, ans, y, x: _pair(y, g))
+def_bilinear(down, _outer, lambda g, matrix: _down_transposed(matrix, g))
+def_bilinear(_down_transposed, lambda g, inputs: _outer(inputs, g), lambda g, matrix: down(matrix, g))
+def_bilinear(_outer, down, _down_transposed)
 
 
 # ---- the up movement and the cycle ----
 
 
-def up(neurons: Mapping[str, str], inputs: VValue, ops: TreeOps, memory_gradient: str = "full") -> VValue:
+def up(neurons: Mapping[str, str], inputs: VValue, ops: Ops, memory_gradient: str = "full") -> VValue:
     """The outputs of neurons (name → kind) for their inputs, both neuron → field → value."""
     emitted = {}
     for name, kind_name in neurons.items():
-        kind = find_kind(kind_name)
-        received = branch(inputs, name)
-        fields = {each: branch(received, each) for each in (received if kind.inputs is None else kind.inputs)}
+        kind, received = find_kind(kind_name), inputs[name]
+        fields = {field: received[field] for field in (received if kind.inputs is None else kind.inputs)}
         if memory_gradient == "truncated":
             # Zygote lost the gradient here without a word (issue 1113): copies of dictionaries looked constant.
-            fields = {each: x if kind.passes_gradient(each) else getval(x) for each, x in fields.items()}
+            fields = {field: x if kind.passes_gradient(field) else getval(x) for field, x in fields.items()}
         answers = kind.up(fields, ops)
         emitted[name] = assemble(tuple(answers), *answers.values())
     return assemble(tuple(emitted), *emitted.values())
@@ -159,40 +113,49 @@ def cycle(
     memory_gradient: str = "full",
     tie_order: str | None = None,
     start: VValue | None = None,
-    most_links: int = MOST_LINKS,
 ) -> Iterator[Tick]:
-    """The machine on a string, one `Tick` after another, the first being tick 1.
-    `ticks=None` runs len(string)·ticks_per_character + 20 ticks. `weights` replaces the machine's trainable matrix and
-    may be traced by autograd; `memory_gradient="truncated"` lets no gradient pass through memories, and at ties of a
-    max-norm `tie_order` says where its gradient goes (see `max_norm`). `start` are the outputs before tick 1 (zero
-    unless given), neuron → field → value; it may be traced, and be the outputs of an earlier run to go on with. Where
-    it holds the matrix of a Self, the machine's own and `weights` play no part; else they begin. A machine with a
-    neuron of kind `self` is rewritten by it (see `dmmlab.selves`); only neurons that a link touches are awake then, up
-    to `most_links` links. Raises DMMError for a string without characters, fewer than one tick, or an unknown gradient,
-    and, naming the tick, for what a Self must not emit: the outputs before that tick are in the error's `outputs`.
+    """The machine on a string, one `Tick` after another, the first being tick 1. A neuron of kind `self` rewrites it.
 
-    >>> [tick.outputs["timer"]["timer"] for tick in dmm.cycle(dmm.handcrafted_detector(), "a", ticks=3)]
+    Args:
+        machine: neurons, and the matrices that begin.
+        string: what the input emits, a character at a time; or a tuple of words.
+        ticks: how many; None for len(string) · ticks_per_character + 20.
+        ticks_per_character: ticks from one character to the next.
+        weights: replaces the machine's trainable matrix; autograd may trace it.
+        memory_gradient: "full", or "truncated": no gradient passes through memories.
+        tie_order: where the gradient goes at ties of a max-norm (see `max_norm`).
+        start: outputs before tick 1, neuron → field → value (zero by default), as an earlier run left them.
+
+    Raises DMMError for nonsense, and, naming the tick, for what fails in one; it has the `outputs` before that tick.
+
+    >>> [float(tick.outputs["timer"]["timer"]) for tick in dmm.cycle(dmm.handcrafted_detector(), "a", ticks=3)]
     [1.0, 2.0, 3.0]
     """
     fed = Inputs([string], ticks, ticks_per_character)
     (ticks,), (ticks_per_character,) = fed.ticks, fed.ticks_per_character
     check_gradient(memory_gradient, tie_order)
     matrix = (machine.weights if weights is None else weights) + machine.fixed
-    ops = TreeOps(machine.dot_clip, string, ticks_per_character, tie_order)
-    keeper = find_keeper(machine, matrix, most_links)
-    outputs = keeper.begin(VValue(start))
+    ops = Ops(machine.dot_clip, string, ticks_per_character, tie_order)
+    outputs = first_outputs(machine, matrix, start)
+    with _at_tick(1, outputs):
+        matrix, neurons = find_wiring(machine, matrix, outputs)
     for tick in range(1, ticks + 1):
-        before = outputs
-        try:
-            matrix = keeper.matrix(outputs)
+        with _at_tick(tick, outputs):
             inputs = down(matrix, outputs)
-            outputs = up(keeper.awake(matrix), inputs, ops, memory_gradient)
-            keeper.awake(keeper.matrix(outputs))  # refuse it before anybody sees it
-        except DMMError as error:
-            stopped = DMMError(f"tick {tick}: {error}")
-            stopped.outputs = before
-            raise stopped from None
+            outputs = up(neurons, inputs, ops, memory_gradient)
+            matrix, neurons = find_wiring(machine, matrix, outputs)  # refuse it before anybody sees it
         yield Tick(tick, inputs, outputs)
+
+
+@contextmanager
+def _at_tick(tick: int, before: VValue) -> Iterator[None]:
+    """Errors name the tick, and have the outputs before it."""
+    try:
+        yield
+    except DMMError as error:
+        stopped = DMMError(f"tick {tick}: {error}")
+        stopped.outputs = before
+        raise stopped from None
 
 
 def trace(
@@ -213,5 +176,5 @@ def answers(machine: Machine, string: str, ticks: int | None = None, **options: 
     >>> dmm.answers(dmm.handcrafted_detector(), "hello. all.")[109]
     array([3., 2.])
     """
-    arriving = (branch(tick.inputs, machine.output) for tick in cycle(machine, string, ticks, **options))
-    return np.array([[number(branch(fields, side)) for side in ("dict-1", "dict-2")] for fields in arriving])
+    arriving = (tick.inputs[machine.output] for tick in cycle(machine, string, ticks, **options))
+    return np.array([[number(fields[side]) for side in ("dict-1", "dict-2")] for fields in arriving])

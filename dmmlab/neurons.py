@@ -1,83 +1,100 @@
 """Kinds of neurons: which fields they have and what they compute, each written once for both engines.
 
-A kind's `up` is a formula over a small set of operations, `Ops`. The interpreter brings operations on V-values, the
-engine instructions for its loops; so a new kind is one decorated function.
+A kind's `up` is a formula over a small set of operations, `Ops`: here on V-values, for the interpreter. The engine
+brings operations of the same names that write instructions for its loops; so a new kind is one decorated function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
+import autograd.numpy as np
 from autograd.tracer import getval
 
+from dmmlab import vvalues
 from dmmlab.files import DMMError
-from dmmlab.vvalues import VValue, assemble, mask, number, scale
+from dmmlab.trees import NUMBER
+from dmmlab.vvalues import VValue, assemble, mask
 
-# What a field carries. The detector's streams are flat: characters with numbers, and a number under ':number'.
-CHARS, NUMBER, STREAM = "characters", "number", "characters and number"
+# What a field carries. The detector's streams are flat: characters with numbers, and a scalar under ':number'.
+CHARS, SCALAR, STREAM = "characters", "scalar", "characters and scalar"
 
 
-class Ops(Protocol):
-    """What a kind may compute with. A stream is whatever the engine uses for V-values, a number for reals."""
+@dataclass(frozen=True)
+class Ops:
+    """What a kind may compute with, here on V-values and floats; the engine has the same operations on its streams."""
 
     dot_clip: float
+    string: str | Sequence[str] = ""
+    ticks_per_character: int = 10
+    tie_order: str | None = None
 
-    def add(self, a: Any, b: Any) -> Any:
-        """Sum of two streams."""
+    add = staticmethod(vvalues.add)  # the sum of two streams
+    inner = staticmethod(vvalues.inner)  # the inner product of two streams, a number
+    number = staticmethod(vvalues.number)  # the ':number' part of a stream, a number
+    constant = VValue  # the same stream at every tick
+    difference = staticmethod(operator.sub)  # a - b of two numbers
 
-    def inner(self, a: Any, b: Any) -> Any:
-        """Inner product of two streams, a number."""
+    def max_norm(self, a: VValue) -> float:
+        """Largest `|leaf|` of a stream; at ties its gradient is split evenly unless a tie order is given."""
+        return vvalues.max_norm(a, self.tie_order)
 
-    def max_norm(self, a: Any) -> Any:
-        """Largest `|leaf|` of a stream, a number; at ties its gradient is split evenly unless a tie order is given."""
-
-    def number(self, a: Any) -> Any:
-        """The ':number' part of a stream, a number."""
-
-    def difference(self, a: Any, b: Any) -> Any:
-        """The difference a − b of two numbers."""
-
-    def relu(self, a: Any) -> Any:
+    def relu(self, a: float) -> float:
         """max(a, 0) of a number; its derivative at 0 is 0."""
+        return a if a > 0 else 0.0
 
-    def step(self, a: Any) -> Any:
+    def step(self, a: float) -> float:
         """1 where a number is positive, else 0; its derivative is 0."""
+        return 1.0 if a > 0 else 0.0
 
-    def clip(self, a: Any, bound: float) -> Any:
+    def clip(self, a: float, bound: float) -> float:
         """A number limited to ±bound; where it reaches the bound its derivative is 0."""
+        return a if -bound < a < bound else np.sign(getval(a)) * bound
 
-    def constant(self, tree: Mapping[str, float]) -> Any:
-        """The same stream at every tick."""
-
-    def character(self, timer: Any) -> Any:
+    def character(self, timer: float) -> VValue:
         """The character of the input string that is due when the timer shows this number, as {c: 1}, or zero."""
+        place, rest = divmod(getval(timer), self.ticks_per_character)
+        if rest or place < 0:
+            return VValue()
+        return VValue({self.string[min(int(place), len(self.string) - 1)]: 1.0})
+
+
+Fields = Mapping[str, Any]
+Formula = Callable[[Fields, Ops], Fields]
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of neuron.
 
-    `inputs` and `outputs` map field names to what they carry; None means any field. `memory` names an input field
-    that the output merely adds (out = in[memory] + rest), so that a loop of weight 1 through it is a running sum.
-    `cut` names the input fields that the truncated gradient does not pass ("*" for all). `characters` are those the
-    kind emits by itself. With `trees` its formula is written for V-values of any depth, which only the interpreter has.
+    Args:
+        name: how machines name it.
+        inputs: input fields, each with what it carries; None for any field.
+        outputs: output fields, likewise.
+        up: the formula, (input fields, ops) → output fields.
+        memory: an input field that the output merely adds (out = in[memory] + rest), so that a loop of weight 1 through
+            it is a running sum.
+        stop_gradient: the input fields that the truncated gradient does not pass ("*" for all).
+        characters: those that the kind emits by itself.
+        trees: whether the formula is for V-values of any depth, which only the interpreter has.
     """
 
     name: str
     inputs: Mapping[str, str] | None
     outputs: Mapping[str, str] | None
-    up: Callable[[Mapping[str, Any], Ops], Mapping[str, Any]]
+    up: Formula
     memory: str | None = None
-    cut: tuple[str, ...] = ()
+    stop_gradient: tuple[str, ...] = ()
     characters: str = ""
     trees: bool = False
 
     def passes_gradient(self, field: str) -> bool:
         """Whether the truncated gradient passes an input field."""
-        return "*" not in self.cut and field not in self.cut
+        return not {"*", field} & {*self.stop_gradient}
 
 
 KINDS: dict[str, Kind] = {}
@@ -85,10 +102,10 @@ KINDS: dict[str, Kind] = {}
 
 def kind(
     name: str, inputs: Mapping[str, str] | None, outputs: Mapping[str, str] | None, **more: Any
-) -> Callable[[Callable], Callable]:
+) -> Callable[[Formula], Formula]:
     """Decorator that registers a function (fields, ops) → fields as the kind `name`; see `Kind` for the arguments."""
 
-    def register(up: Callable[[Mapping[str, Any], Ops], Mapping[str, Any]]) -> Callable:
+    def register(up: Formula) -> Formula:
         KINDS[name] = Kind(name, inputs, outputs, up, **more)
         return up
 
@@ -123,65 +140,65 @@ def check_gradient(memory_gradient: str, tie_order: str | None = None) -> None:
 # ---- the kinds of the detector (arXiv:1606.09470, section 3; dot's clip is the 2022 journal's 'governor') ----
 
 
-@kind("accum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM}, memory="dict-1", cut=("dict-1",))
-def _accum(x: Mapping, ops: Ops) -> Mapping:
+@kind("sum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM})
+@kind("accum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM}, memory="dict-1", stop_gradient=("dict-1",))
+def _accum(x: Fields, ops: Ops) -> Fields:
+    """The sum; an accumulator keeps what it had by a link from itself to its memory."""
     return {"dict": ops.add(x["dict-1"], x["dict-2"])}
 
 
-@kind("norm", {"dict": STREAM}, {"norm": NUMBER})
-def _norm(x: Mapping, ops: Ops) -> Mapping:
+@kind("norm", {"dict": STREAM}, {"norm": SCALAR})
+def _norm(x: Fields, ops: Ops) -> Fields:
     return {"norm": ops.max_norm(x["dict"])}
 
 
-@kind("dot", {"dict-1": STREAM, "dict-2": STREAM}, {"dot": NUMBER})
-def _dot(x: Mapping, ops: Ops) -> Mapping:
+@kind("dot", {"dict-1": STREAM, "dict-2": STREAM}, {"dot": SCALAR})
+def _dot(x: Fields, ops: Ops) -> Fields:
     return {"dot": ops.clip(ops.inner(x["dict-1"], x["dict-2"]), ops.dot_clip)}
 
 
-@kind("compare", {"dict-1": NUMBER, "dict-2": NUMBER}, {"true": NUMBER, "false": NUMBER})
-def _compare(x: Mapping, ops: Ops) -> Mapping:
+@kind("compare", {"dict-1": SCALAR, "dict-2": SCALAR}, {"true": SCALAR, "false": SCALAR})
+def _compare(x: Fields, ops: Ops) -> Fields:
     a, b = ops.number(x["dict-1"]), ops.number(x["dict-2"])
     return {"true": ops.relu(ops.difference(a, b)), "false": ops.relu(ops.difference(b, a))}
 
 
-@kind("hard_compare", {"dict-1": NUMBER, "dict-2": NUMBER}, {"true": NUMBER, "false": NUMBER})
-def _hard_compare(x: Mapping, ops: Ops) -> Mapping:
+@kind("hard_compare", {"dict-1": SCALAR, "dict-2": SCALAR}, {"true": SCALAR, "false": SCALAR})
+def _hard_compare(x: Fields, ops: Ops) -> Fields:
     a, b = ops.number(x["dict-1"]), ops.number(x["dict-2"])
     return {"true": ops.step(ops.difference(a, b)), "false": ops.step(ops.difference(b, a))}
 
 
-@kind("id", None, None, cut=("*",))
-def _id(x: Mapping, ops: Ops) -> Mapping:
+@kind("id", None, None, stop_gradient=("*",))
+def _id(x: Fields, ops: Ops) -> Fields:
     return dict(x)
 
 
-@kind("const_1", {}, {"const_1": NUMBER})
-def _const_1(x: Mapping, ops: Ops) -> Mapping:
-    return {"const_1": ops.number(ops.constant({":number": 1.0}))}
+@kind("const_1", {}, {"const_1": SCALAR})
+def _const_1(x: Fields, ops: Ops) -> Fields:
+    return {"const_1": ops.number(ops.constant({NUMBER: 1.0}))}
 
 
-@kind("eos", {}, {"char": CHARS}, characters=".")
-def _eos(x: Mapping, ops: Ops) -> Mapping:
-    return {"char": ops.constant({".": 1.0})}
-
-
-def _letter(letter: str, x: Mapping, ops: Ops) -> Mapping:
+def _letter(letter: str, x: Fields, ops: Ops) -> Fields:
     return {"char": ops.constant({letter: 1.0})}
 
 
-@kind("timer", {"timer": NUMBER}, {"timer": NUMBER}, memory="timer")
-def _timer(x: Mapping, ops: Ops) -> Mapping:
-    one = ops.number(ops.constant({":number": 1.0}))
+kind("eos", {}, {"char": CHARS}, characters=".")(partial(_letter, "."))
+
+
+@kind("timer", {"timer": SCALAR}, {"timer": SCALAR}, memory="timer")
+def _timer(x: Fields, ops: Ops) -> Fields:
+    one = ops.number(ops.constant({NUMBER: 1.0}))
     return {"timer": ops.add(ops.number(x["timer"]), one)}
 
 
-@kind("input", {"timer": NUMBER}, {"char": CHARS})
-def _input(x: Mapping, ops: Ops) -> Mapping:
+@kind("input", {"timer": SCALAR}, {"char": CHARS})
+def _input(x: Fields, ops: Ops) -> Fields:
     return {"char": ops.character(ops.number(x["timer"]))}
 
 
-@kind("output", {"dict-1": NUMBER, "dict-2": NUMBER}, {})
-def _output(x: Mapping, ops: Ops) -> Mapping:
+@kind("output", {"dict-1": SCALAR, "dict-2": SCALAR}, {})
+def _output(x: Fields, ops: Ops) -> Fields:
     return {}
 
 
@@ -189,53 +206,35 @@ def _output(x: Mapping, ops: Ops) -> Mapping:
 # Sources: arXiv:1606.09470, section 2 (masks, gates); arXiv:1712.07447, sections 4 to 7 (accumulators, Self, lists).
 
 
-@kind("sum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM})
-def _sum(x: Mapping, ops: Ops) -> Mapping:
-    return {"dict": ops.add(x["dict-1"], x["dict-2"])}
-
-
-@kind("inner", {"dict-1": STREAM, "dict-2": STREAM}, {"inner": NUMBER})
-def _inner(x: Mapping, ops: Ops) -> Mapping:
+@kind("inner", {"dict-1": STREAM, "dict-2": STREAM}, {"inner": SCALAR})
+def _inner(x: Fields, ops: Ops) -> Fields:
     """The inner product without a governor."""
     return {"inner": ops.inner(x["dict-1"], x["dict-2"])}
 
 
 @kind("mask", {"mask": STREAM, "dict": STREAM}, {"dict": STREAM}, trees=True)
-def _mask(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+def _mask(x: Fields, ops: Ops) -> Fields:
     """Every number of the mask times the subtree at its path."""
     return {"dict": mask(x["mask"], x["dict"])}
 
 
-@kind("gate", {"factor": NUMBER, "dict": STREAM}, {"dict": STREAM}, trees=True)
-def _gate(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+@kind("gate", {"factor": SCALAR, "dict": STREAM}, {"dict": STREAM}, trees=True)
+def _gate(x: Fields, ops: Ops) -> Fields:
     """The number times the stream: what passes, and how much of it."""
-    return {"dict": scale(number(x["factor"]), x["dict"])}
-
-
-@kind("leaky", {"dict-1": STREAM, "dict-2": STREAM, "keep": NUMBER}, {"dict": STREAM}, trees=True)
-def _leaky(x: Mapping[str, VValue], ops: Ops) -> Mapping:
-    """A memory (dict-1 is its own output) that keeps a share of what it had."""
-    return {"dict": scale(number(x["keep"]), x["dict-1"]) + x["dict-2"]}
-
-
-@kind("squeeze", {"dict": STREAM}, {"dict": STREAM}, trees=True)
-def _squeeze(x: Mapping[str, VValue], ops: Ops) -> Mapping:
-    """The stream, divided by its max-norm where that is above one."""
-    size = ops.max_norm(x["dict"])
-    return {"dict": scale(1.0 / size, x["dict"]) if getval(size) > 1.0 else x["dict"]}
+    return {"dict": x["dict"] * ops.number(x["factor"])}
 
 
 @kind("cons", {"new": STREAM, "rest": STREAM}, {"list": STREAM}, trees=True)
-def _cons(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+def _cons(x: Fields, ops: Ops) -> Fields:
     """The list {"this": new, "rest": rest}; where nothing new arrives, the rest as it is.
 
     A list is as deep as it is long, and Python's own stack ends at some hundreds of levels.
     """
     new, rest = x["new"], x["rest"]
-    return {"list": assemble(("this", "rest"), new, rest) if len(getval(new)) else rest}
+    return {"list": assemble(("this", "rest"), new, rest) if new else rest}
 
 
 @kind("self", {"accum": STREAM, "delta": STREAM}, {"matrix": STREAM}, memory="accum", trees=True)
-def _self(x: Mapping[str, VValue], ops: Ops) -> Mapping:
+def _self(x: Fields, ops: Ops) -> Fields:
     """The machine's own matrix: what it was (a link of weight 1 from itself) and what is added to it."""
     return {"matrix": x["accum"] + x["delta"]}

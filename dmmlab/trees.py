@@ -1,23 +1,18 @@
 """Plain trees: the arithmetic under V-values, on nested dicts with string keys and float leaves.
 
 Every tree here is a float, or a mapping of such trees that holds no zero, no empty one, and no lone ':number': a number
-at the end of a path is itself. `root` gives the form that a V-value keeps, which is always a mapping: a dict, or, where
-something small was added to something large, a `Layered` one that shares what did not change.
+at the end of a path is itself. At its root a tree may also be in the form that a V-value keeps, which is always a
+mapping (see `root`): a dict, or, where something small was added to something large, a `Layered` one.
 """
 
 from __future__ import annotations
 
 import html
-import numbers
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
-from dmmlab.files import DMMError
+from dmmlab.persistent import Layered
 
 NUMBER = ":number"  # the reserved key of a number that stands beside branches
-
-DEPTH = 250  # levels of a tree; Python's own stack ends at a few times that
 
 LARGE = 128  # branches from which on a sum shares what it can
 
@@ -25,77 +20,10 @@ Tree = float | Mapping
 Path = tuple[str, ...]
 
 
-class Layered(Mapping):
-    """A large mapping under a small patch (None: the key is gone): sums of large and small take time for the small.
-
-    A patch is folded into a new base when it has grown to the square root of it. Keys stand in the larger one's order.
-    """
-
-    __slots__ = ("base", "patch", "size")
-
-    def __init__(self, below: Mapping) -> None:
-        if isinstance(below, Layered) and len(below.patch) ** 2 < len(below.base):
-            self.base, self.patch, self.size = below.base, dict(below.patch), below.size
-        else:
-            self.base, self.patch, self.size = dict(below), {}, len(below)
-
-    def __getitem__(self, key: str) -> Tree:
-        leaf = self.patch[key] if key in self.patch else self.base[key]
-        if leaf is None:
-            raise KeyError(key)
-        return leaf
-
-    def __contains__(self, key: object) -> bool:
-        return self.patch[key] is not None if key in self.patch else key in self.base
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[str]:
-        yield from (key for key in self.base if self.patch.get(key, 0.0) is not None)
-        yield from (key for key, leaf in self.patch.items() if leaf is not None and key not in self.base)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-    def put(self, key: str, leaf: Tree | None) -> None:
-        """Set or, with None, remove a branch; for whoever made this mapping, before it is handed on."""
-        self.size += (leaf is not None) - (key in self)
-        self.patch[key] = leaf
-
-
-def clean(tree: Any, path: Path = ()) -> Tree:
-    """A tree from any nesting of mappings and numbers. Raises DMMError that names the path of what is neither."""
-    if getattr(tree, "shape", None) == ():
-        tree = tree.item()
-    if isinstance(tree, numbers.Real) and not isinstance(tree, bool):
-        if not abs(tree) <= sys.float_info.max:
-            raise DMMError(f"{show(path)}: {tree if isinstance(tree, float) else 'number'} is not finite as a float")
-        return float(tree)
-    if len(path) > DEPTH:
-        raise DMMError(f"{show(path[:3])} / …: nested deeper than {DEPTH} levels; flatten it")
-    if not isinstance(tree, Mapping):
-        raise DMMError(f"{show(path)}: a {type(tree).__name__} is no V-value; use numbers and dicts with string keys")
-    kept = {}
-    for key, value in tree.items():
-        if not isinstance(key, str):
-            raise DMMError(f"{show(path)}: key {key!r} is not a string; write it as one")
-        leaf = clean(value, (*path, key))
-        if key == NUMBER and type(leaf) is not float and leaf:
-            raise DMMError(f"{show((*path, key))}: ':number' holds a tree; it holds numbers only")
-        if leaf:
-            kept[key] = leaf
-    return collapse(kept)
-
-
-def show(path: Path) -> str:
-    """A path as error messages name it."""
-    return " / ".join(path) or "the root"
-
-
-def collapse(tree: Mapping) -> Tree:
+def collapse(tree: Tree) -> Tree:
     """A lone ':number' as the number itself."""
-    return tree[NUMBER] if len(tree) == 1 and NUMBER in tree else tree
+    lone = type(tree) is not float and len(tree) == 1 and NUMBER in tree
+    return tree[NUMBER] if lone else tree
 
 
 def root(tree: Tree) -> Mapping:
@@ -110,18 +38,14 @@ def add(a: Tree, b: Tree) -> Tree:
     if type(a) is float and type(b) is float:
         return a + b
     if not a or not b:
-        kept = a or b
-        return kept if type(kept) is float else collapse(kept)
+        return collapse(a or b)
     a, b = root(a), root(b)
     if len(a) < LARGE <= len(b):
         a, b = b, a
-    shared = len(a) >= LARGE > len(b)
-    total = Layered(a) if shared else dict(a)
+    total = Layered(a) if len(a) >= LARGE > len(b) else dict(a)
     for key, leaf in b.items():
-        leaf = add(total[key], leaf) if key in total else leaf
-        if shared:
-            total.put(key, leaf or None)
-        elif leaf:
+        leaf = add(total.get(key, 0.0), leaf)
+        if leaf:
             total[key] = leaf
         else:
             del total[key]
@@ -151,18 +75,16 @@ def mask(a: Tree, b: Tree) -> Tree:
     """Every number of `a` times the subtree of `b` at its path; where only `a` branches there is zero."""
     if type(a) is float:
         return scale(a, b)
-    below = {}
-    if type(b) is not float:
-        common = (key for key in a if key != NUMBER and key in b)
-        below = {key: leaf for key in common if (leaf := mask(a[key], b[key]))}
-    return add(scale(a[NUMBER], b) if NUMBER in a else 0.0, collapse(below))
+    b = root(b)
+    below = {key: leaf for key in a if key != NUMBER and key in b and (leaf := mask(a[key], b[key]))}
+    return add(scale(a[NUMBER], b) if NUMBER in a else 0.0, below)
 
 
-def common(a: Tree, b: Tree) -> Tree:
-    """At the end of every path that both have, the inner product of what they have there; the adjoint of `mask`."""
+def mask_adjoint(a: Tree, b: Tree) -> Tree:
+    """At the end of every path that both have, the inner product of what they have there."""
     total, a, b = inner(a, b), root(a), root(b)
-    below = {key: leaf for key in a if key != NUMBER and key in b and (leaf := common(a[key], b[key]))}
-    return collapse({**below, NUMBER: total} if total else below)
+    below = {key: leaf for key in a if key != NUMBER and key in b and (leaf := mask_adjoint(a[key], b[key]))}
+    return add(below, total)
 
 
 def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, float]]:
@@ -176,18 +98,13 @@ def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, float]]:
 
 def grow(pairs: Iterable[tuple[Path, float]]) -> Tree:
     """The tree with the given paths and numbers: the inverse of `leaves`. Numbers at the same path add up."""
-    tree: Tree = {}
+    tree: dict = {}
     for path, leaf in pairs:
         below = tree
-        for key in path[:-1]:
-            step = below.get(key)
-            if not isinstance(step, dict):
-                step = below[key] = {} if step is None else {NUMBER: step}
-            below = step
-        last = path[-1]
-        while isinstance(below.get(last), dict):
-            below, last = below[last], NUMBER
-        below[last] = below.get(last, 0.0) + float(leaf)
+        for key in path:
+            if key != NUMBER:
+                below = below.setdefault(key, {})
+        below[NUMBER] = below.get(NUMBER, 0.0) + float(leaf)
     return prune(tree)
 
 

@@ -1,36 +1,61 @@
-"""V-values: finite trees with string keys and real leaves, as a vector space that autograd can differentiate.
+"""V-values: finite trees with string keys and real leaves, which are the elements of a vector space.
 
 A V-value is a finite linear combination of paths (Bukatin & Anthony, arXiv:1712.07447, section 3). autograd has a
 rule for dictionaries, but it adds them key by key and drops or rejects keys that differ; a vector space needs the
-union of paths, so V-values are a type of their own, with a `VSpace` and a box.
+union of paths, so V-values are a type of their own. Their derivatives are in `dmmlab.differentiation`.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import numbers
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from autograd.extend import VSpace, defjvp, defjvp_argnums, defvjp, defvjp_argnums, notrace_primitive, primitive
-from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.extend import primitive
 from autograd.tracer import getval, isbox
 
 from dmmlab import trees
 from dmmlab.files import DMMError, parse_json
-from dmmlab.trees import NUMBER
+from dmmlab.trees import NUMBER, Path, Tree
+
+DEPTH = 250  # levels of a tree; Python's own stack ends at a few times that
 
 
-class _Algebra:
-    """The operators, shared by V-values and by their traced boxes."""
+class Algebra(Mapping):
+    """Reading and arithmetic, shared by V-values and their traced boxes; `tree` is the plain tree, a mapping."""
 
     __slots__ = ()
     __array_ufunc__ = None  # so that np.float64(2) * v comes here instead of making an array of objects
+    tree: Mapping
 
-    def __getitem__(self, key: str) -> float | VValue:
-        found = branch(self, key)
-        return number(found) if key == NUMBER or type(getval(self)._tree.get(key)) is float else found
+    def __getitem__(self, key: str) -> VValue:
+        return branch(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tree)
+
+    def __len__(self) -> int:
+        return len(self.tree)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.tree
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The V-value at a key, or `default` where the path is missing."""
+        return self[key] if key in self.tree else default
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            return self.tree == trees.root(tree_of(getval(other)))
+        except DMMError:
+            return NotImplemented
+
+    def __hash__(self) -> int:
+        lone = trees.collapse(self.tree) or 0.0  # what equals a number hashes like it
+        return hash(lone if isinstance(lone, float) else frozenset(trees.leaves(lone)))
 
     def __add__(self, other: Any) -> VValue:
         return add(self, other)
@@ -44,7 +69,7 @@ class _Algebra:
         return add(self, scale(-1.0, other))
 
     def __rsub__(self, other: Any) -> VValue:
-        return add(other, scale(-1.0, self))
+        return add(other, -self)
 
     def __mul__(self, factor: float) -> VValue:
         return scale(factor, self)
@@ -55,52 +80,43 @@ class _Algebra:
         return scale(1.0 / divisor, self)
 
 
-class VValue(_Algebra, Mapping):
+class VValue(Algebra):
     """A finite tree with string keys and real leaves: an element of a vector space (arXiv:1712.07447, section 3).
-    It takes any nesting of dicts, V-values and numbers, traced ones too. `v["no such key"]` is the zero V-value; zero
-    leaves and empty branches are never stored. `v["a"]` is a float at the end of a path, else a V-value. A number
-    beside branches is under `":number"`. Immutable; equal by content. Raises DMMError that names the path.
+    It takes any nesting of dicts, V-values and numbers, traced ones too; zero leaves and empty branches are never
+    stored. `v["a"]` is always a V-value, the zero one where there is no such key. At the end of a path it is a number:
+    it equals it, can be formatted like it, and `float(v["a"])` is it (`dmm.number(v["a"])` where autograd traces). A
+    number beside branches is under `":number"`. Immutable; equal by content. Raises DMMError that names the path.
 
     >>> dmm.VValue({"a": 1.0, "b": {"c": -4.0}}) - {"a": 1.0}
     VValue({'b': {'c': -4.0}})
     """
 
-    __slots__ = ("_tree",)
+    __slots__ = ("tree",)
 
     def __new__(cls, tree: Any = None) -> VValue:
-        return _construct({} if tree is None else tree, ())
+        traced: list[tuple[Path, Any]] = []
+        value = from_tree(clean({} if tree is None else tree, traced=traced))
+        for path, below in traced:
+            for key in reversed(path):
+                below = assemble((key,), below)
+            value = add(value, below)
+        return value
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tree)
+    def __float__(self) -> float:
+        return self.tree.get(NUMBER, 0.0)
 
-    def __len__(self) -> int:
-        return len(self._tree)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._tree
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value at a key, or `default` where the path is missing."""
-        return self[key] if key in self._tree else default
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, VValue):
-            return self._tree == other._tree
-        try:
-            return self._tree == trees.root(trees.clean(other))
-        except DMMError:
-            return NotImplemented
-
-    def __hash__(self) -> int:
-        lone = trees.collapse(self._tree) or 0.0  # a V-value that equals a number hashes like it
-        return hash(lone if isinstance(lone, float) else frozenset(self.leaves()))
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(float(self), dtype)
 
     def __repr__(self) -> str:
-        return f"VValue({self._tree!r})"
+        return f"VValue({trees.collapse(self.to_dict())!r})"
 
-    def leaves(self) -> Iterator[tuple[tuple[str, ...], float]]:
+    def __format__(self, form: str) -> str:
+        return format(float(self) if form and self == float(self) else repr(self), form)
+
+    def leaves(self) -> Iterator[tuple[Path, float]]:
         """Every path with its number, in the order in which the keys were given."""
-        return trees.leaves(self._tree)
+        return trees.leaves(self.tree)
 
     def to_dict(self) -> dict:
         """The tree as plain nested dicts of floats; changing them does not change the V-value."""
@@ -108,7 +124,7 @@ class VValue(_Algebra, Mapping):
 
     def to_json(self, indent: int | None = None) -> str:
         """The tree as JSON text; floats survive the round trip to the last bit."""
-        return json.dumps(self._tree, indent=indent, ensure_ascii=False, default=dict)
+        return json.dumps(self.tree, indent=indent, ensure_ascii=False, default=dict)
 
     @classmethod
     def from_json(cls, text: str) -> VValue:
@@ -116,46 +132,62 @@ class VValue(_Algebra, Mapping):
         return cls(parse_json(text))
 
     def _repr_html_(self) -> str:
-        return f'<div class="dmm-vvalue">{trees.to_html(self._tree)}</div>'
+        return f'<div class="dmm-vvalue">{trees.to_html(trees.collapse(self.tree))}</div>'
 
 
-def _construct(tree: Any, path: trees.Path) -> VValue:
+def clean(tree: Any, path: Path = (), traced: list[tuple[Path, Any]] | None = None) -> Tree:
+    """A plain tree from any nesting of mappings and numbers. Raises DMMError that names the path of what is neither.
+
+    What autograd traces is left out, and put into the list `traced` with its path; without that list it is refused.
+    """
+    where = " / ".join(path) or "the root"
     if isbox(tree):
-        return add(tree, VValue())
-    if not _traced(tree):
-        return from_tree(trees.clean(tree, path))
-    plain = {key: leaf for key, leaf in tree.items() if not _traced(leaf)}
-    traced = {key: leaf for key, leaf in tree.items() if key not in plain}
-    trees.clean(dict.fromkeys(traced, 1.0), path)  # are the keys strings?
-    if isinstance(getval(traced.get(NUMBER)), Mapping):
-        raise DMMError(f"{trees.show((*path, NUMBER))}: ':number' holds a tree; it holds numbers only")
-    leaves = (leaf if isbox(leaf) else _construct(leaf, (*path, key)) for key, leaf in traced.items())
-    return add(from_tree(trees.clean(plain, path)), assemble(tuple(traced), *leaves))
+        if traced is None:
+            raise DMMError(f"{where}: autograd traces this; make the whole a V-value first, by dmm.VValue")
+        traced.append((path, tree))
+        return 0.0
+    if getattr(tree, "shape", None) == ():
+        tree = tree.item()
+    if isinstance(tree, numbers.Real) and not isinstance(tree, bool):
+        if not abs(tree) <= sys.float_info.max:
+            raise DMMError(f"{where}: {tree if isinstance(tree, float) else 'number'} is not finite as a float")
+        return float(tree)
+    if len(path) > DEPTH:
+        raise DMMError(f"{' / '.join(path[:3])} / …: nested deeper than {DEPTH} levels; flatten it")
+    if not isinstance(tree, Mapping):
+        raise DMMError(f"{where}: a {type(tree).__name__} is no V-value; use numbers and dicts with string keys")
+    kept = {}
+    for key, value in (tree.tree if isinstance(tree, VValue) else tree).items():
+        if not isinstance(key, str):
+            raise DMMError(f"{where}: key {key!r} is not a string; write it as one")
+        if leaf := clean(value, (*path, key), traced):
+            kept[key] = leaf
+    return trees.collapse(_checked(kept, where))
 
 
-def _traced(tree: Any, depth: int = 0) -> bool:
-    """Whether a tree holds anything that autograd is tracing."""
-    if isinstance(tree, VValue) or not isinstance(tree, Mapping) or depth > trees.DEPTH:
-        return isbox(tree)
-    return any(_traced(leaf, depth + 1) for leaf in tree.values())
+def _checked(tree: dict, where: str) -> dict:
+    if type(tree.get(NUMBER, 0.0)) is not float:
+        raise DMMError(f"{where} / :number: holds a tree; it holds numbers only")
+    return tree
 
 
-def from_tree(tree: trees.Tree) -> VValue:
+def from_tree(tree: Tree) -> VValue:
     """The V-value over a plain tree, which is trusted to be clean and is not copied."""
     value = object.__new__(VValue)
-    value._tree = trees.root(tree)
+    value.tree = trees.root(tree)
     return value
 
 
-def from_leaves(leaves: Iterable[tuple[trees.Path, float]]) -> VValue:
+def from_leaves(leaves: Iterable[tuple[Path, float]]) -> VValue:
     """The V-value with the given (path, number) pairs; the inverse of `VValue.leaves`. Equal paths add up."""
     return from_tree(trees.grow(leaves))
 
 
-def _raw(value: Any) -> trees.Tree:
+def tree_of(value: Any) -> Tree:
+    """The plain tree of a V-value, or of what counts as one: a number, or a nesting of mappings and numbers."""
     if type(value) is VValue:
-        return value._tree
-    return value if type(value) is float else trees.clean(value)
+        return value.tree
+    return value if type(value) is float else clean(value)
 
 
 # ---- operations that autograd knows; numbers count as V-values of one ':number' ----
@@ -164,16 +196,16 @@ def _raw(value: Any) -> trees.Tree:
 @primitive
 def add(a: VValue | float, b: VValue | float) -> VValue:
     """The sum of two V-values: union of paths, leaves added. A number x counts as {":number": x}."""
-    return from_tree(trees.add(_raw(a), _raw(b)))
+    return from_tree(trees.add(tree_of(a), tree_of(b)))
 
 
 @primitive
 def scale(factor: float, v: VValue | float) -> VValue:
     """A V-value with every leaf multiplied by a number."""
-    factor = _raw(factor)
+    factor = tree_of(factor)
     if type(factor) is not float:
-        raise DMMError("a V-value is scaled by a number; for the product of two use inner(v, w)")
-    return from_tree(trees.scale(factor, _raw(v)))
+        raise DMMError("a V-value is scaled by a number, such as float(v); for the product of two use inner(v, w)")
+    return from_tree(trees.scale(factor, tree_of(v)))
 
 
 @primitive
@@ -183,7 +215,7 @@ def inner(a: VValue | float, b: VValue | float) -> float:
     >>> dmm.inner({"a": 2.0, "b": 1.0}, {"a": 3.0})
     6.0
     """
-    return trees.inner(_raw(a), _raw(b))
+    return trees.inner(tree_of(a), tree_of(b))
 
 
 @primitive
@@ -194,12 +226,7 @@ def mask(a: VValue | float, b: VValue | float) -> VValue:
     >>> dmm.mask({"a": 2.0}, {"a": {"c": -4.0}, "b": 3.0})
     VValue({'a': {'c': -8.0}})
     """
-    return from_tree(trees.mask(_raw(a), _raw(b)))
-
-
-@primitive
-def _common(a: VValue | float, b: VValue | float) -> VValue:
-    return from_tree(trees.common(_raw(a), _raw(b)))
+    return from_tree(trees.mask(tree_of(a), tree_of(b)))
 
 
 @primitive
@@ -211,142 +238,28 @@ def max_norm(v: VValue | float, tie_order: str | None = None) -> float:
     >>> dmm.max_norm({"a": 1.0, "b": {"c": -4.0}})
     4.0
     """
-    return max((abs(leaf) for _, leaf in trees.leaves(_raw(v))), default=0.0)
+    return max((abs(leaf) for _, leaf in trees.leaves(tree_of(v))), default=0.0)
 
 
-@notrace_primitive
-def _steepest(v: VValue | float, tie_order: str | None) -> VValue:
-    leaves = list(trees.leaves(_raw(v)))
-    top = max((abs(leaf) for _, leaf in leaves), default=0.0)
-    tied = [(path, math.copysign(1.0, leaf)) for path, leaf in leaves if abs(leaf) == top]
-    if tie_order is not None:
-        ranks = [{key: i for i, key in enumerate(tie_order)}.get(path[-1], -1) for path, _ in tied]
-        tied = [each for each, rank in zip(tied, ranks, strict=True) if rank == max(ranks)]
-    return from_leaves((path, sign / len(tied)) for path, sign in tied)
-
-
-@primitive
 def number(v: VValue | float) -> float:
-    """The number at the root of a V-value: its ":number" part, 0 if it has none.
+    """The number at the root of a V-value: its ":number" part, 0 if it has none. As float(v), but differentiable.
 
     >>> dmm.number({"a": 1.0, ":number": 2.0})
     2.0
     """
-    return trees.root(_raw(v)).get(NUMBER, 0.0)
+    return inner(v, 1.0)
 
 
 @primitive
 def branch(v: VValue, key: str) -> VValue:
-    """The subtree at a key, always as a V-value: a leaf x comes as {":number": x}, a missing one as zero."""
-    return from_tree(v._tree.get(key, 0.0))
+    """The subtree at a key; a missing one is zero."""
+    return from_tree(v.tree.get(key, 0.0))
 
 
 @primitive
 def assemble(keys: tuple[str, ...], *branches: VValue | float) -> VValue:
     """The V-value that has the given branches at the given keys."""
-    raw = ((key, trees.collapse(trees.root(_raw(leaf)))) for key, leaf in zip(keys, branches, strict=True))
-    return from_tree(trees.collapse({key: leaf for key, leaf in raw if leaf}))
-
-
-def _like(x: Any, g: VValue) -> VValue | float:
-    """A cotangent in the space of x: the ':number' part alone where x is a number."""
-    return g if isinstance(getval(x), Mapping) else number(g)
-
-
-defvjp(add, lambda ans, a, b: lambda g: _like(a, g), lambda ans, a, b: lambda g: _like(b, g))
-defjvp(add, lambda g, ans, a, b: add(g, 0.0), lambda g, ans, a, b: add(g, 0.0))
-defvjp(scale, lambda ans, s, v: lambda g: inner(g, v), lambda ans, s, v: lambda g: _like(v, scale(s, g)))
-defjvp(scale, lambda g, ans, s, v: scale(g, v), lambda g, ans, s, v: scale(s, g))
-defvjp(inner, lambda ans, a, b: lambda g: _like(a, scale(g, b)), lambda ans, a, b: lambda g: _like(b, scale(g, a)))
-defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
-defvjp(mask, lambda ans, a, b: lambda g: _like(a, _common(g, b)), lambda ans, a, b: lambda g: _like(b, mask(a, g)))
-defjvp(mask, lambda g, ans, a, b: mask(g, b), lambda g, ans, a, b: mask(a, g))
-defvjp(_common, lambda ans, a, b: lambda g: _like(a, mask(g, b)), lambda ans, a, b: lambda g: _like(b, mask(g, a)))
-defjvp(_common, lambda g, ans, a, b: _common(g, b), lambda g, ans, a, b: _common(a, g))
-defvjp(max_norm, lambda ans, v, tie_order=None: lambda g: _like(v, scale(g, _steepest(v, tie_order))), None)
-defjvp(max_norm, lambda g, ans, v, tie_order=None: inner(g, _steepest(v, tie_order)), None)
-defvjp(number, lambda ans, v: lambda g: _like(v, assemble((NUMBER,), g)))
-defjvp(number, lambda g, ans, v: number(g))
-defvjp(branch, lambda ans, v, key: lambda g: assemble((key,), number(g) if key == NUMBER else g), None)
-defjvp(branch, lambda g, ans, v, key: branch(g, key))
-
-
-defvjp_argnums(
-    assemble, lambda argnums, ans, args, _: lambda g: tuple(_like(args[i], branch(g, args[0][i - 1])) for i in argnums)
-)
-defjvp_argnums(
-    assemble, lambda argnums, tangents, *rest: assemble(tuple(rest[1][0][i - 1] for i in argnums), *tangents)
-)
-
-
-class VValueBox(_Algebra, ArrayBox):
-    """A V-value that autograd is tracing; reads and computes like the V-value it holds.
-
-    It derives from the box of numbers so that Python asks it first in x * v, for a traced number x.
-    """
-
-    __slots__ = ()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(getval(self))
-
-    def __len__(self) -> int:
-        return len(getval(self))
-
-    def __contains__(self, key: object) -> bool:
-        return key in getval(self)
-
-    def __eq__(self, other: object) -> bool:
-        return getval(self) == getval(other)
-
-    __hash__ = ArrayBox.__hash__
-
-    def keys(self) -> list[str]:
-        """The keys of the V-value."""
-        return list(self)
-
-    def items(self) -> list[tuple[str, Any]]:
-        """Keys with what `v[key]` gives, traced."""
-        return [(key, self[key]) for key in self]
-
-
-class VValueSpace(VSpace):
-    """The space of all V-values for autograd, of no fixed dimension; ones and random vectors have `value`'s paths."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: VValue) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    __hash__ = VSpace.__hash__
-
-    @property
-    def size(self) -> int:
-        return sum(1 for _ in self.value.leaves())
-
-    def zeros(self) -> VValue:
-        return VValue()
-
-    def ones(self) -> VValue:
-        return from_leaves((path, 1.0) for path, _ in self.value.leaves())
-
-    def randn(self) -> VValue:
-        return from_leaves((path, np.random.randn()) for path, _ in self.value.leaves())
-
-    def _add(self, x: VValue, y: VValue) -> VValue:
-        return from_tree(trees.add(x._tree, y._tree))
-
-    _mut_add = _add
-
-    def _scalar_mul(self, x: VValue, a: float) -> VValue:
-        return from_tree(trees.scale(float(a), x._tree))
-
-    def _inner_prod(self, x: VValue, y: VValue) -> float:
-        return trees.inner(x._tree, y._tree)
-
-
-VValueBox.register(VValue)
-VValueSpace.register(VValue)
+    given = zip(keys, branches, strict=True)
+    return from_tree(
+        _checked({key: leaf for key, each in given if (leaf := trees.collapse(tree_of(each)))}, "the root")
+    )

@@ -13,6 +13,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from dmmlab.files import DMMError
+from dmmlab.vvalues import VValue
 
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)  # explaining a failure takes longer than shrinking it
 settings.register_profile(
@@ -110,6 +111,7 @@ def nested(depth):
 
 def flatten(tree, path=()):
     """An independent picture of a V-value: {path: number}, ':number' being no step, zeros left out."""
+    tree = tree.to_dict() if isinstance(tree, VValue) else tree
     if not hasattr(tree, "items"):
         return {path: float(tree)} if tree else {}
     flat = {}

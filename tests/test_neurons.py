@@ -5,12 +5,12 @@ from conftest import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmmlab.interpreter import TreeOps, trace, up
+from dmmlab.interpreter import trace, up
 from dmmlab.machines import Machine
-from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, find_kind
+from dmmlab.neurons import CHARS, KINDS, SCALAR, STREAM, Ops, find_kind
 from dmmlab.vvalues import VValue, inner
 
-OPS = TreeOps(dot_clip=4.0, string="ab.", ticks_per_character=10)
+OPS = Ops(dot_clip=4.0, string="ab.", ticks_per_character=10)
 HALVES = st.integers(-8, 8).map(lambda x: x / 2)
 
 
@@ -39,8 +39,8 @@ def test_dot_is_the_inner_product_clipped(size, expected):
 
 def test_dot_clips_where_the_machine_says():
     fields = {"dict-1": {"a": 10.0}, "dict-2": {"a": 10.0}}
-    assert emitted("dot", fields, TreeOps(dot_clip=99.0)) == VValue({"dot": 99.0})
-    assert emitted("dot", fields, TreeOps(dot_clip=101.0)) == VValue({"dot": 100.0})
+    assert emitted("dot", fields, Ops(dot_clip=99.0)) == VValue({"dot": 99.0})
+    assert emitted("dot", fields, Ops(dot_clip=101.0)) == VValue({"dot": 100.0})
 
 
 @given(HALVES, HALVES)
@@ -97,7 +97,7 @@ def test_the_timer_counts_on(number):
 def test_the_input_emits_a_character_at_multiples_only_and_repeats_the_last(speed, timer, string):
     character = string[min(timer // speed, len(string) - 1)]
     expected = {"char": {character: 1.0}} if timer % speed == 0 else {}
-    assert emitted("input", {"timer": timer}, TreeOps(4.0, string, speed)) == VValue(expected)
+    assert emitted("input", {"timer": timer}, Ops(4.0, string, speed)) == VValue(expected)
 
 
 @pytest.mark.parametrize("timer", [-10.0, -20.0, 0.5, 10.25, 9.999999])
@@ -118,7 +118,7 @@ def test_an_unknown_kind_is_refused():
 
 DECLARED = sorted(name for name, kind in KINDS.items() if kind.inputs is not None)
 FLAT = [name for name in DECLARED if not KINDS[name].trees]  # those of trees have tests of their own
-CARRIED = {NUMBER: {":number": 0.0}, CHARS: {"a": 3.0, "b": -1.5}, STREAM: {"a": 3.0, "b": -1.5, ":number": 2.0}}
+CARRIED = {SCALAR: {":number": 0.0}, CHARS: {"a": 3.0, "b": -1.5}, STREAM: {"a": 3.0, "b": -1.5, ":number": 2.0}}
 
 
 class Watched(dict):
@@ -144,7 +144,7 @@ def test_a_kind_reads_and_emits_the_fields_that_it_declares(name):
     answers = kind.up(fields, OPS)
     assert set(answers) == set(kind.outputs)
     assert fields.read == set(kind.inputs if kind.outputs else ())
-    assert {*kind.cut} - {"*"} <= set(kind.inputs)
+    assert {*kind.stop_gradient} - {"*"} <= set(kind.inputs)
     assert kind.memory is None or kind.memory in kind.inputs
 
 
@@ -153,7 +153,7 @@ def test_a_kind_emits_what_it_declares_to_carry(name):
     kind = find_kind(name)
     for field, value in kind.up(fields_of(kind), OPS).items():
         keys = set(VValue(value))
-        if kind.outputs[field] == NUMBER:
+        if kind.outputs[field] == SCALAR:
             assert keys <= {":number"}
         if kind.outputs[field] == CHARS:
             assert keys
@@ -164,7 +164,7 @@ def test_a_kind_emits_what_it_declares_to_carry(name):
             assert keys <= {*kind.characters, ":number"}
 
 
-@pytest.mark.parametrize("name", [name for name in FLAT if NUMBER in KINDS[name].inputs.values()])
+@pytest.mark.parametrize("name", [name for name in FLAT if SCALAR in KINDS[name].inputs.values()])
 def test_a_field_that_carries_a_number_ignores_characters(name):
     kind = find_kind(name)
     assert kind.up(fields_of(kind, {"a": 5.0}), OPS) == kind.up(fields_of(kind), OPS)
@@ -173,7 +173,7 @@ def test_a_field_that_carries_a_number_ignores_characters(name):
 @pytest.mark.parametrize("name", [name for name in FLAT if KINDS[name].outputs])
 def test_a_field_that_carries_a_stream_heeds_characters_and_number(name):
     kind = find_kind(name)
-    ops = TreeOps(dot_clip=1000.0)
+    ops = Ops(dot_clip=1000.0)
     for field in (field for field, what in kind.inputs.items() if what == STREAM):
         for more in ({"a": 50.0}, 50.0):
             fields = fields_of(kind)

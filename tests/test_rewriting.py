@@ -19,7 +19,7 @@ from dmmlab.interpreter import answers, cycle, down, trace
 from dmmlab.lab.figures import save_figure
 from dmmlab.lab.rewiring import draw_changes, matrices, plot_matrix
 from dmmlab.machines import Machine
-from dmmlab.trees import Layered
+from dmmlab.persistent import Layered
 from dmmlab.vvalues import VValue, from_leaves
 
 TICKS = 1000
@@ -196,20 +196,20 @@ def test_a_self_that_changes_nothing_gives_the_streams_of_the_plain_machine():
     np.testing.assert_array_equal(answers(selfish, "hello. all.", 120), answers(machine, "hello. all.", 120))
 
 
-def test_neurons_are_born_when_named_and_sleep_when_no_longer():
+def test_neurons_are_born_when_named_and_inactive_when_no_longer():
     born = "norm-new.dict <- input.char"
     program = switch(links({born: 1.0, "accum-count.dict-2 <- norm-new.norm": 10.0}))
-    awake = ["norm-new" in tick.outputs["self"]["matrix"] for tick in run(program, "a#a", 40)]
-    assert awake == [False] * 13 + [True] * 27
+    active = ["norm-new" in tick.outputs["self"]["matrix"] for tick in run(program, "a#a", 40)]
+    assert active == [False] * 13 + [True] * 27
     assert max(dmm.number(arriving(tick)) for tick in run(program, "a#aaa", 60)) == 45.0  # 5 'a' and 4 times 10
     both = switch(links({born: 1.0}))
     outputs = [tick.outputs for tick in run(both, "##", 30)]
     assert outputs[-1]["self"]["matrix"]["norm-new"]["dict"]["input"] == {"char": 3.0}  # the last character comes again
     edit = links({"accum-count.dict-1 <- accum-count.dict": -1.0, "accum-count.dict-2 <- dot-a.dot": -1.0,
                   "output.dict-1 <- accum-count.dict": -1.0})  # fmt: skip
-    asleep = [tick.outputs for tick in run(switch(edit), "aa#", 60)]
-    assert asleep[20]["accum-count"]["dict"] == 2.0
-    assert "accum-count" not in asleep[-1]
+    inactive = [tick.outputs for tick in run(switch(edit), "aa#", 60)]
+    assert inactive[20]["accum-count"]["dict"] == 2.0
+    assert "accum-count" not in inactive[-1]
 
 
 # ---- gradients ----
@@ -267,11 +267,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_a_self_must_not_emit_is_refused_and_the_state_before_is_kept(name):
+def test_what_a_self_must_not_emit_is_refused_and_the_state_before_is_kept(name, monkeypatch):
+    monkeypatch.setattr("dmmlab.rewriting.MOST_LINKS", 30)
     edit, words = BAD[name]
     seen = []
     with pytest.raises(dmm.DMMError) as caught:
-        for tick in run(switch(edit), "a#a", 60, most_links=30):
+        for tick in run(switch(edit), "a#a", 60):
             seen.append(tick)
     message = str(caught.value)
     assert message.startswith("tick 14: self.matrix: ")  # '#' comes at tick 11, the edit reaches Self three later
@@ -341,7 +342,7 @@ def test_pictures_refuse_what_they_cannot_show():
         matrices([*run(switch(), "aa", 20)], "nobody")
 
 
-def test_a_link_from_a_sleeping_neuron_has_no_derivative():
+def test_a_link_from_an_inactive_neuron_has_no_derivative():
     def loss(edit):
         return answers(switch().machine, "#ab", 40, start=VValue({"accum-edit": {"dict": edit}}))[:, 0].sum()
 
@@ -349,11 +350,11 @@ def test_a_link_from_a_sleeping_neuron_has_no_derivative():
     slopes = grad(loss)(links({COUNTS_B: 1.0}))
     assert loss(links({COUNTS_B: 1.0, place: 1e-3})) != loss(links({COUNTS_B: 1.0}))
     assert "const_1" not in slopes["accum-count"]["dict-2"]
-    awake = grad(loss)(links({COUNTS_B: 1.0, "output.dict-2 <- const_1.const_1": 1.0}))
-    assert awake["accum-count"]["dict-2"]["const_1"]["const_1"] > 0
+    active = grad(loss)(links({COUNTS_B: 1.0, "output.dict-2 <- const_1.const_1": 1.0}))
+    assert float(active["accum-count"]["dict-2"]["const_1"]["const_1"]) > 0
 
 
-def test_a_second_self_is_not_woken():
+def test_a_second_self_is_not_activated():
     with refused("tick 14: self.matrix", "'self-2'", "one Self"):
         [*run(switch(links({"self-2.delta <- input.char": 1.0})), "a#a", 60)]
 

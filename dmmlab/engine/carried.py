@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 
 from dmmlab.files import DMMError
 from dmmlab.machines import Link, Machine
-from dmmlab.neurons import NUMBER, Kind, find_kind
+from dmmlab.neurons import SCALAR, Kind, find_kind
+from dmmlab.trees import NUMBER
 
 End = tuple[str, str]  # neuron, field
 NUM, FREE = 1, 2
-NUMBER_KEY = ":number"
 
 
 class Carried:
@@ -47,7 +47,7 @@ class Carried:
     def constant(self, tree: Mapping[str, float]) -> int:
         bits = 0
         for key in tree:
-            bits |= NUM if key == NUMBER_KEY else self.letters.setdefault(key, 4 << len(self.letters))
+            bits |= NUM if key == NUMBER else self.letters.setdefault(key, 4 << len(self.letters))
         return bits
 
     def character(self, timer: int) -> int:
@@ -93,7 +93,7 @@ def possible_keys(machine: Machine, links: Iterable[Link]) -> tuple[dict[End, in
                 bits = 0
                 for source in sources.get((name, field), ()):
                     bits |= outputs.get(source, 0)
-                given[field] = inputs[name, field] = bits & NUM if carries == NUMBER else bits
+                given[field] = inputs[name, field] = bits & NUM if carries == SCALAR else bits
             for field, bits in kind.up(given, ops).items():
                 if outputs.get((name, field), 0) != bits:
                     outputs[name, field], changed = bits, True

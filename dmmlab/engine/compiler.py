@@ -17,7 +17,7 @@ from dmmlab.engine.carried import NUM, End, fields_of, possible_keys
 from dmmlab.engine.graphs import components, reached
 from dmmlab.engine.instructions import EMPTY, GATHER, LINK, Emitter, Instruction, Stream
 from dmmlab.machines import Link, Machine
-from dmmlab.neurons import NUMBER, find_kind
+from dmmlab.neurons import SCALAR, find_kind
 
 Array = np.ndarray
 
@@ -149,7 +149,7 @@ class _Writer:
             bits = 0
             for link in some:
                 bits |= self.outputs.get(link[2:], 0)
-            bits = NUM if name == self.machine.output else bits & NUM if carries == NUMBER else bits
+            bits = NUM if name == self.machine.output else bits & NUM if carries == SCALAR else bits
             given[port] = emitter.allot(bits) if bits else EMPTY
             cut = not kind.passes_gradient(port)
             sources = [(link[2:], self.place[link]) for link in some]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dmmlab.engine.carried import FREE, NUM, NUMBER_KEY
+from dmmlab.engine.carried import FREE, NUM
+from dmmlab.trees import NUMBER
 
 # Codes of instructions. LINK and GATHER move streams along links, forwards and backwards; the rest are formulas.
 LINK, GATHER, SUM, ADD, SUBTRACT, COPY, NEGATE = range(7)
@@ -132,7 +133,7 @@ class Emitter:
         return self._each(SUM, a, int(cut))
 
     def constant(self, tree: Mapping[str, float]) -> Stream:
-        bits = {key: NUM if key == NUMBER_KEY else self.letters[key] for key, value in tree.items() if value}
+        bits = {key: NUM if key == NUMBER else self.letters[key] for key, value in tree.items() if value}
         to = self.allot(sum(bits.values()))
         for key, which in bits.items():
             self.write(FILL, to.part(which), extra=self.constant_place(tree[key]))

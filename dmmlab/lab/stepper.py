@@ -19,7 +19,7 @@ from dmmlab.interpreter import trace
 from dmmlab.lab.circuits import TEXTURE, Drawing, draw, parts_of
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
-from dmmlab.vvalues import VValue, branch
+from dmmlab.vvalues import VValue
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -100,9 +100,9 @@ def _record(machine: Machine, run: tuple, numbers: dict[str, int]) -> dict:
     for neuron, (name, kind) in zip(neurons, kinds.items(), strict=True):
         for role in ("inputs", "outputs"):
             known = dict.fromkeys(getattr(find_kind(kind), role) or ())
-            streams = [branch(getattr(tick, role), name) for tick in ticks]
+            streams = [getattr(tick, role)[name] for tick in ticks]
             fields = known | dict.fromkeys(field for stream in streams for field in stream)
-            neuron[role] = {field: [_number(branch(x, field), numbers) for x in streams] for field in fields}
+            neuron[role] = {field: [_number(x[field], numbers) for x in streams] for field in fields}
     order = [*kinds]
     links = [(order.index(a), b, order.index(c), d, weight, fixed) for (a, b, c, d), weight, fixed in wires]
     return {"neurons": neurons, "links": links, "output": order.index(machine.output)}
@@ -111,7 +111,7 @@ def _record(machine: Machine, run: tuple, numbers: dict[str, int]) -> dict:
 def _number(value: VValue, numbers: dict[str, int]) -> int:
     """The number of a V-value among different ones, which are kept as JSON."""
     try:
-        text = json.dumps(trees.collapse(value._tree) or 0, default=dict, allow_nan=False)
+        text = json.dumps(trees.collapse(value.tree) or 0, default=dict, allow_nan=False)
     except ValueError:
         raise DMMError("a value is not finite at some tick; give fewer ticks") from None
     return numbers.setdefault(text, len(numbers))

@@ -15,7 +15,7 @@ from dmmlab.files import DMMError
 from dmmlab.inputs import Inputs
 from dmmlab.interpreter import answers
 from dmmlab.machines import Machine
-from dmmlab.neurons import CHARS, KINDS, NUMBER, STREAM, kind
+from dmmlab.neurons import CHARS, KINDS, SCALAR, STREAM, kind
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.vvalues import VValue
 
@@ -189,7 +189,7 @@ def test_a_hard_compare_has_no_derivative():
 
 
 def test_values_alone_are_those_that_come_with_a_gradient_for_fields_of_characters_too():
-    @kind("letters", {"x": CHARS}, {"norm": NUMBER})
+    @kind("letters", {"x": CHARS}, {"norm": SCALAR})
     def letters(x, ops):
         return {"norm": ops.max_norm(x["x"])}
 
@@ -266,7 +266,7 @@ def test_second_derivatives_are_refused_not_wrong():
 
 
 def test_a_new_kind_is_one_function_for_both_engines():
-    @kind("halve", {"x": STREAM}, {"x": NUMBER})
+    @kind("halve", {"x": STREAM}, {"x": SCALAR})
     def halve(x, ops):
         size = ops.max_norm(x["x"])
         return {"x": ops.difference(size, ops.clip(size, 0.5))}

@@ -16,7 +16,7 @@ from dmmlab.learn.julia import initialize
 from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import SGD, Adam, train
-from dmmlab.neurons import KINDS, NUMBER, Kind
+from dmmlab.neurons import KINDS, SCALAR, Kind
 
 dask_warnings = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -211,7 +211,7 @@ def third(x, ops):
 
 @dask_warnings
 def test_workers_are_told_of_kinds_of_ones_own(monkeypatch):
-    monkeypatch.setitem(KINDS, "third", Kind("third", {"x": NUMBER}, {"x": NUMBER}, third))
+    monkeypatch.setitem(KINDS, "third", Kind("third", {"x": SCALAR}, {"x": SCALAR}, third))
     machine = write_program("norm.dict <- 0.9 input.char\nthird.x <- 0.8 norm.norm\noutput.dict-1 <- 0.7 third.x")
     objective, options = Objective(machine, Task(["ab"])), {"population": 8, "progress": False}
     with cluster(1, processes=True) as (_, address):

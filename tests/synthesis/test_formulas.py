@@ -15,7 +15,7 @@ from dmmlab.engine import run
 from dmmlab.examples.tasks import TASKS, find_task
 from dmmlab.files import DMMError
 from dmmlab.machines import Machine
-from dmmlab.neurons import KINDS, NUMBER, kind
+from dmmlab.neurons import KINDS, SCALAR, kind
 from dmmlab.synthesis.formulas import formula
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.vvalues import from_leaves
@@ -424,7 +424,7 @@ def test_a_kind_without_a_rule_is_refused_by_its_neuron():
     with refused("'it'", "'id'", "formula"):
         formula(machine.link("output.dict-1", "it.x", 1.0))
 
-    @kind("double", {"x": NUMBER}, {"y": NUMBER})
+    @kind("double", {"x": SCALAR}, {"y": SCALAR})
     def double(x, ops):
         return {"y": ops.add(ops.number(x["x"]), ops.number(x["x"]))}
 

@@ -18,7 +18,7 @@ from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam, train
 from dmmlab.machines import Link
-from dmmlab.neurons import KINDS, NUMBER, find_kind
+from dmmlab.neurons import KINDS, SCALAR, find_kind
 from dmmlab.synthesis.liveness import remove_dead, without
 from dmmlab.synthesis.pruning import SOLVED, costs, cut, press, rewire, solve
 from dmmlab.synthesis.verification import largest_errors
@@ -158,7 +158,7 @@ def test_supports_miss_nothing_that_flows(seed, loops):
                 assert what & outputs[name, field]
             for field, what in carried(tick.inputs[name], letters) if name in tick.inputs else ():
                 read = find_kind(kind).inputs.get(field)
-                if read and (what == NUM or read != NUMBER):
+                if read and (what == NUM or read != SCALAR):
                     assert what & inputs[name, field]
 
 
