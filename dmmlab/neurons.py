@@ -22,6 +22,7 @@ from dmmlab.vvalues import VValue, assemble, mask
 
 # What a field carries. The detector's streams are flat: characters with numbers, and a scalar under ':number'.
 CHARS, SCALAR, STREAM = "characters", "scalar", "characters and scalar"
+TWO_SCALARS, TWO_STREAMS = {"dict-1": SCALAR, "dict-2": SCALAR}, {"dict-1": STREAM, "dict-2": STREAM}
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ def check_gradient(memory_gradient: str, tie_order: str | None = None) -> None:
 # ---- the kinds of the detector (arXiv:1606.09470, section 3; dot's clip is the 2022 journal's 'governor') ----
 
 
-@kind("sum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM})
-@kind("accum", {"dict-1": STREAM, "dict-2": STREAM}, {"dict": STREAM}, memory="dict-1", stop_gradient=("dict-1",))
+@kind("sum", TWO_STREAMS, {"dict": STREAM})
+@kind("accum", TWO_STREAMS, {"dict": STREAM}, memory="dict-1", stop_gradient=("dict-1",))
 def _accum(x: Fields, ops: Ops) -> Fields:
     """The sum; an accumulator keeps what it had by a link from itself to its memory."""
     return {"dict": ops.add(x["dict-1"], x["dict-2"])}
@@ -152,21 +153,24 @@ def _norm(x: Fields, ops: Ops) -> Fields:
     return {"norm": ops.max_norm(x["dict"])}
 
 
-@kind("dot", {"dict-1": STREAM, "dict-2": STREAM}, {"dot": SCALAR})
+@kind("dot", TWO_STREAMS, {"dot": SCALAR})
 def _dot(x: Fields, ops: Ops) -> Fields:
     return {"dot": ops.clip(ops.inner(x["dict-1"], x["dict-2"]), ops.dot_clip)}
 
 
-@kind("compare", {"dict-1": SCALAR, "dict-2": SCALAR}, {"true": SCALAR, "false": SCALAR})
-def _compare(x: Fields, ops: Ops) -> Fields:
+def _compare(shape: Callable, x: Fields, ops: Ops) -> Fields:
     a, b = ops.number(x["dict-1"]), ops.number(x["dict-2"])
-    return {"true": ops.relu(ops.difference(a, b)), "false": ops.relu(ops.difference(b, a))}
+    return {"true": shape(ops.difference(a, b)), "false": shape(ops.difference(b, a))}
 
 
-@kind("hard_compare", {"dict-1": SCALAR, "dict-2": SCALAR}, {"true": SCALAR, "false": SCALAR})
+@kind("compare", TWO_SCALARS, {"true": SCALAR, "false": SCALAR})
+def _soft_compare(x: Fields, ops: Ops) -> Fields:
+    return _compare(ops.relu, x, ops)
+
+
+@kind("hard_compare", TWO_SCALARS, {"true": SCALAR, "false": SCALAR})
 def _hard_compare(x: Fields, ops: Ops) -> Fields:
-    a, b = ops.number(x["dict-1"]), ops.number(x["dict-2"])
-    return {"true": ops.step(ops.difference(a, b)), "false": ops.step(ops.difference(b, a))}
+    return _compare(ops.step, x, ops)
 
 
 @kind("id", None, None, stop_gradient=("*",))
@@ -197,7 +201,7 @@ def _input(x: Fields, ops: Ops) -> Fields:
     return {"char": ops.character(ops.number(x["timer"]))}
 
 
-@kind("output", {"dict-1": SCALAR, "dict-2": SCALAR}, {})
+@kind("output", TWO_SCALARS, {})
 def _output(x: Fields, ops: Ops) -> Fields:
     return {}
 
@@ -206,7 +210,7 @@ def _output(x: Fields, ops: Ops) -> Fields:
 # Sources: arXiv:1606.09470, section 2 (masks, gates); arXiv:1712.07447, sections 4 to 7 (accumulators, Self, lists).
 
 
-@kind("inner", {"dict-1": STREAM, "dict-2": STREAM}, {"inner": SCALAR})
+@kind("inner", TWO_STREAMS, {"inner": SCALAR})
 def _inner(x: Fields, ops: Ops) -> Fields:
     """The inner product without a governor."""
     return {"inner": ops.inner(x["dict-1"], x["dict-2"])}

@@ -8,16 +8,61 @@ mapping (see `root`): a dict, or, where something small was added to something l
 from __future__ import annotations
 
 import html
+import numbers
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from autograd.tracer import isbox
+
+from dmmlab.files import DMMError
 from dmmlab.persistent import Layered
 
 NUMBER = ":number"  # the reserved key of a number that stands beside branches
+
+DEPTH = 250  # levels of a tree; Python's own stack ends at a few times that
 
 LARGE = 128  # branches from which on a sum shares what it can
 
 Tree = float | Mapping
 Path = tuple[str, ...]
+
+
+def clean(tree: Any, path: Path = (), traced: list[tuple[Path, Any]] | None = None) -> Tree:
+    """A plain tree from any nesting of mappings and numbers. Raises DMMError that names the path of what is neither.
+
+    What autograd traces is left out, and put into the list `traced` with its path; without that list it is refused.
+    """
+    where = " / ".join(path) or "the root"
+    if isbox(tree):
+        if traced is None:
+            raise DMMError(f"{where}: autograd traces this; make the whole a V-value first, by dmm.VValue")
+        traced.append((path, tree))
+        return 0.0
+    if getattr(tree, "shape", None) == ():
+        tree = tree.item()
+    if isinstance(tree, numbers.Real) and not isinstance(tree, bool):
+        if not abs(tree) <= sys.float_info.max:
+            raise DMMError(f"{where}: {tree if isinstance(tree, float) else 'number'} is not finite as a float")
+        return float(tree)
+    if len(path) > DEPTH:
+        raise DMMError(f"{' / '.join(path[:3])} / …: nested deeper than {DEPTH} levels; flatten it")
+    if not isinstance(tree, Mapping):
+        raise DMMError(f"{where}: a {type(tree).__name__} is no V-value; use numbers and dicts with string keys")
+    kept = {}
+    for key, value in getattr(tree, "tree", tree).items():  # a V-value has its tree
+        if not isinstance(key, str):
+            raise DMMError(f"{where}: key {key!r} is not a string; write it as one")
+        if leaf := clean(value, (*path, key), traced):
+            kept[key] = leaf
+    return collapse(check_number(kept, where))
+
+
+def check_number(tree: dict, where: str = "the root") -> dict:
+    """The same tree. Raises DMMError, naming where it stands, if there is a tree under ':number'."""
+    if type(tree.get(NUMBER, 0.0)) is not float:
+        raise DMMError(f"{where} / :number: holds a tree; it holds numbers only")
+    return tree
 
 
 def collapse(tree: Tree) -> Tree:

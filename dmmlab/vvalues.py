@@ -8,20 +8,16 @@ union of paths, so V-values are a type of their own. Their derivatives are in `d
 from __future__ import annotations
 
 import json
-import numbers
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from autograd.extend import primitive
-from autograd.tracer import getval, isbox
+from autograd.tracer import getval
 
 from dmmlab import trees
 from dmmlab.files import DMMError, parse_json
 from dmmlab.trees import NUMBER, Path, Tree
-
-DEPTH = 250  # levels of a tree; Python's own stack ends at a few times that
 
 
 class Algebra(Mapping):
@@ -66,10 +62,10 @@ class Algebra(Mapping):
         return scale(-1.0, self)
 
     def __sub__(self, other: Any) -> VValue:
-        return add(self, scale(-1.0, other))
+        return self + scale(-1.0, other)
 
     def __rsub__(self, other: Any) -> VValue:
-        return add(other, -self)
+        return -self + other
 
     def __mul__(self, factor: float) -> VValue:
         return scale(factor, self)
@@ -77,7 +73,7 @@ class Algebra(Mapping):
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> VValue:
-        return scale(1.0 / divisor, self)
+        return self * (1.0 / divisor)
 
 
 class VValue(Algebra):
@@ -95,7 +91,7 @@ class VValue(Algebra):
 
     def __new__(cls, tree: Any = None) -> VValue:
         traced: list[tuple[Path, Any]] = []
-        value = from_tree(clean({} if tree is None else tree, traced=traced))
+        value = from_tree(trees.clean({} if tree is None else tree, traced=traced))
         for path, below in traced:
             for key in reversed(path):
                 below = assemble((key,), below)
@@ -135,42 +131,6 @@ class VValue(Algebra):
         return f'<div class="dmm-vvalue">{trees.to_html(trees.collapse(self.tree))}</div>'
 
 
-def clean(tree: Any, path: Path = (), traced: list[tuple[Path, Any]] | None = None) -> Tree:
-    """A plain tree from any nesting of mappings and numbers. Raises DMMError that names the path of what is neither.
-
-    What autograd traces is left out, and put into the list `traced` with its path; without that list it is refused.
-    """
-    where = " / ".join(path) or "the root"
-    if isbox(tree):
-        if traced is None:
-            raise DMMError(f"{where}: autograd traces this; make the whole a V-value first, by dmm.VValue")
-        traced.append((path, tree))
-        return 0.0
-    if getattr(tree, "shape", None) == ():
-        tree = tree.item()
-    if isinstance(tree, numbers.Real) and not isinstance(tree, bool):
-        if not abs(tree) <= sys.float_info.max:
-            raise DMMError(f"{where}: {tree if isinstance(tree, float) else 'number'} is not finite as a float")
-        return float(tree)
-    if len(path) > DEPTH:
-        raise DMMError(f"{' / '.join(path[:3])} / …: nested deeper than {DEPTH} levels; flatten it")
-    if not isinstance(tree, Mapping):
-        raise DMMError(f"{where}: a {type(tree).__name__} is no V-value; use numbers and dicts with string keys")
-    kept = {}
-    for key, value in (tree.tree if isinstance(tree, VValue) else tree).items():
-        if not isinstance(key, str):
-            raise DMMError(f"{where}: key {key!r} is not a string; write it as one")
-        if leaf := clean(value, (*path, key), traced):
-            kept[key] = leaf
-    return trees.collapse(_checked(kept, where))
-
-
-def _checked(tree: dict, where: str) -> dict:
-    if type(tree.get(NUMBER, 0.0)) is not float:
-        raise DMMError(f"{where} / :number: holds a tree; it holds numbers only")
-    return tree
-
-
 def from_tree(tree: Tree) -> VValue:
     """The V-value over a plain tree, which is trusted to be clean and is not copied."""
     value = object.__new__(VValue)
@@ -187,7 +147,7 @@ def tree_of(value: Any) -> Tree:
     """The plain tree of a V-value, or of what counts as one: a number, or a nesting of mappings and numbers."""
     if type(value) is VValue:
         return value.tree
-    return value if type(value) is float else clean(value)
+    return value if type(value) is float else trees.clean(value)
 
 
 # ---- operations that autograd knows; numbers count as V-values of one ':number' ----
@@ -259,7 +219,5 @@ def branch(v: VValue, key: str) -> VValue:
 @primitive
 def assemble(keys: tuple[str, ...], *branches: VValue | float) -> VValue:
     """The V-value that has the given branches at the given keys."""
-    given = zip(keys, branches, strict=True)
-    return from_tree(
-        _checked({key: leaf for key, each in given if (leaf := trees.collapse(tree_of(each)))}, "the root")
-    )
+    given = zip(keys, map(tree_of, branches), strict=True)
+    return from_tree(trees.check_number({key: trees.collapse(leaf) for key, leaf in given if leaf}))

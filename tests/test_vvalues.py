@@ -209,6 +209,37 @@ def test_a_value_reads_like_a_mapping():
     assert v.get("a", 7) == 1.0
 
 
+@given(VALUES, st.sampled_from(["a", "b", ":number", "?"]))
+def test_what_stands_under_a_key_is_always_a_value(v, key):
+    entries = [v[key], v.get(key, VValue()), *v.values(), *dict(v).values(), *(x for _, x in v.items())]
+    assert {type(x) for x in entries} == {VValue}
+    assert v[":number"] == float(v) == number(v)
+    assert all(VValue({key: x}) == VValue({key: x.to_dict()}) for key, x in v.items() if key != ":number")
+
+
+def test_a_value_that_is_a_number_reads_like_one():
+    v = VValue({"a": 2.5, "b": {"c": -4.0}, ":number": 7.0})
+    assert (float(v["a"]), float(v["b"]), float(v["?"]), float(v)) == (2.5, 0.0, 0.0, 7.0)
+    assert v["a"] == 2.5 and hash(v["a"]) == hash(2.5) and v["?"] == 0.0
+    assert f"{v['a']:g} {v['?']:.1f} {v[':number']:>4}" == "2.5 0.0  7.0"
+    assert f"{v['a']} {v['b']:s}" == "VValue(2.5) VValue({'c': -4.0})"
+    assert 2 * v["a"] + 1 - v[":number"] == -1.0 and sum(v[key] for key in ("a", "?")) == 2.5
+    assert np.array([v["a"], v["?"]]).tolist() == [2.5, 0.0]
+    with pytest.raises(ValueError, match="format"):
+        f"{v:g}"
+
+
+def test_a_traced_value_has_no_float_but_a_number():
+    with pytest.raises(TypeError):
+        grad(lambda v: float(v["a"]))(VValue({"a": 2.0}))
+    assert grad(lambda v: number(v["a"]) ** 2)(VValue({"a": 3.0})) == {"a": 6.0}
+
+
+def test_a_traced_leaf_in_an_operand_is_refused_by_its_path():
+    with refused("dmm.VValue", start="a: "):
+        grad(lambda x: inner({"a": x}, {"a": 1.0}))(2.0)
+
+
 @given(VALUES)
 def test_leaves_and_from_leaves_are_inverse(v):
     assert from_leaves(v.leaves()) == v

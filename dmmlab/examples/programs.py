@@ -121,7 +121,7 @@ def duplicates() -> Program:
 def automaton(transitions: Sequence[Mapping[str, int]]) -> Program:
     """A finite automaton whose state is where the links of its gates begin: a character rewrites them.
     `transitions[state][character]` is the next state; where a character is missing the state stays. The machine answers
-    with the number of the state, 0 at first; to its right it answers 1, which keeps the source of numbers awake. A
+    with the number of the state, 0 at first; to its right it answers 1, which keeps the source of numbers active. A
     rewiring takes two ticks to be felt, so give a character at least that long. Raises DMMError for a next state that
     does not exist, and for what is no single visible character.
 

@@ -107,10 +107,10 @@ def _draw_circuit(axes: Axes, wires: Mapping, before: Mapping | None, places: Ma
         new = before is not None and (source, to) not in before
         color = NEGATIVE if weight < 0 else POSITIVE
         _arrow(axes, places[source], places[to], color=color, lw=1.8 if new else 0.7, alpha=1.0 if new else 0.7)
-    awake = {name for wire in wires for name in wire}
+    active = {name for wire in wires for name in wire}
     for name, place in places.items():
         axes.text(
-            *place, name, ha="center", va="center", fontsize=6, color="black" if name in awake else QUIET,
+            *place, name, ha="center", va="center", fontsize=6, color="black" if name in active else QUIET,
             bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": QUIET, "lw": 0.5},
         )  # fmt: skip
     return wires
