@@ -51,7 +51,9 @@ def _combine(matrix: VValue, fields: VValue, transposed: bool) -> VValue:
     for path, weight in matrix.leaves():
         to, source = (path[2:], path[:2]) if transposed else (path[:2], path[2:])
         if source in streams:
-            sums[to] = trees.add(sums.get(to, 0.0), trees.scale(weight, streams[source]))
+            # A link of weight 1 shares what may be large.
+            stream = streams[source] if weight == 1.0 else trees.scale(weight, streams[source])
+            sums[to] = trees.add(sums.get(to, 0.0), stream)
     rows: dict = {}
     for (name, field), x in sums.items():
         if x:

@@ -98,11 +98,9 @@ def add(a: Tree, b: Tree) -> Tree:
 
 
 def scale(factor: float, tree: Tree) -> Tree:
-    """Every leaf times a number; leaves that underflow to zero are dropped."""
+    """Every leaf times a number; leaves that are zero then, and branches that are empty, are dropped."""
     if type(tree) is float:
         return factor * tree
-    if factor == 1.0:
-        return collapse(tree)
     return collapse({key: leaf for key, branch in tree.items() if (leaf := scale(factor, branch))})
 
 
@@ -150,14 +148,7 @@ def grow(pairs: Iterable[tuple[Path, float]]) -> Tree:
             if key != NUMBER:
                 below = below.setdefault(key, {})
         below[NUMBER] = below.get(NUMBER, 0.0) + float(leaf)
-    return prune(tree)
-
-
-def prune(tree: Tree) -> Tree:
-    """Drop zeros and empty branches."""
-    if type(tree) is float:
-        return tree
-    return collapse({key: leaf for key, branch in tree.items() if (leaf := prune(branch))})
+    return scale(1.0, tree)  # without zeros and empty branches
 
 
 def to_html(tree: Tree) -> str:
