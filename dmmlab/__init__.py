@@ -11,7 +11,8 @@ from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_
 from dmmlab.files import DMMError, write_json
 from dmmlab.inputs import Inputs
 from dmmlab.interpreter import Tick, answers, cycle, trace
-from dmmlab.machines import Link, Machine, load_matrix, save_matrix
+from dmmlab.links import Link, load_matrix, save_matrix
+from dmmlab.machines import Machine
 from dmmlab.vvalues import VValue, inner, mask, max_norm, number
 
 _ROOMS = {  # each looks down on those before it

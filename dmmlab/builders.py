@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from itertools import product
 
 from dmmlab.files import DMMError, check_int
-from dmmlab.machines import DOT_CLIP, SOURCES, Link, Machine
+from dmmlab.links import Link
+from dmmlab.machines import DOT_CLIP, SOURCES, Machine
 from dmmlab.neurons import Kind, find_kind, kind_by_name
 from dmmlab.vvalues import VValue, from_leaves
 
-CLOCK = (("timer.timer", "timer.timer"), ("input.timer", "timer.timer"))
-
-
+CLOCK = (Link("timer", "timer", "timer", "timer"), Link("input", "timer", "timer", "timer"))
+STREAMS = (("input", "char"), ("eos", "char"), ("const_1", "const_1"))  # what there is to read
+ANSWERS = (("output", "dict-1"), ("output", "dict-2"))
 FIELDS = ("dict", "dict-1", "dict-2", "norm", "dot", "true", "false")  # of every neuron of the recurrent machine
-
-
-def _fixed(links: Iterable[tuple[str, str]]) -> VValue:
-    return from_leaves((Link.parse(*ends), 1.0) for ends in links)
 
 
 def handcrafted_detector(dot_clip: float = DOT_CLIP) -> Machine:
@@ -48,22 +45,37 @@ def write_program(text: str, dot_clip: float = DOT_CLIP) -> Machine:
     >>> dmm.write_program("output.dict-1 <- 2 const_1.const_1").weights
     VValue({'output': {'dict-1': {'const_1': {'const_1': 2.0}}}})
     """
-    machine, memories = Machine({**SOURCES, "output": "output"}, fixed=_fixed(CLOCK), dot_clip=dot_clip), []
+    machine = Machine({**SOURCES, "output": "output"}, fixed=_ones(CLOCK), dot_clip=dot_clip)
     for line in filter(str.strip, text.splitlines()):
         try:
             to, _, rest = line.partition(" <- ")
             *weight, source = rest.split(maxsplit=1) or [""]
-            link, weight = Link.parse(to.strip(), source.strip()), float(weight[0] if weight else 1.0)
-            for name in (link.to_neuron, link.from_neuron):
-                kind = kind_by_name(name)
+            link = Link.parse(to.strip(), source.strip())
+            for name in {link.to_neuron: None, link.from_neuron: None}:
                 if name not in machine.neurons:
-                    machine = replace(machine, neurons={**machine.neurons, name: kind})
-                    loop = find_kind(kind).memory
-                    memories += [(f"{name}.{loop}", f"{name}.{out}") for out in find_kind(kind).outputs or () if loop]
-            machine = machine.link(f"{link[0]}.{link[1]}", f"{link[2]}.{link[3]}", weight)
+                    machine = _with_neuron(machine, name)
+            machine = machine.link(to.strip(), source.strip(), float(*weight or [1.0]))
         except (DMMError, ValueError) as error:
             raise DMMError(f"line {line.strip()!r}: {error}; write 'to.field <- weight from.field'") from None
-    return replace(machine, fixed=machine.fixed + _fixed(memories))
+    return machine
+
+
+def _with_neuron(machine: Machine, name: str) -> Machine:
+    """The machine with a neuron whose name says its kind, and with its memory."""
+    kind = find_kind(kind_by_name(name))
+    machine = machine.with_neuron(name, kind.name)
+    for link in _memory(name, kind):
+        machine = machine.link(f"{name}.{link.to_field}", f"{name}.{link.from_field}", 1.0, fixed=True)
+    return machine
+
+
+def _memory(name: str, kind: Kind) -> list[Link]:
+    """The fixed link by which a neuron adds to what it has, if its kind does so."""
+    return [Link(name, kind.memory, name, output) for output in kind.outputs or () if kind.memory]
+
+
+def _ones(links: Iterable[Link]) -> VValue:
+    return from_leaves((link, 1.0) for link in links)
 
 
 def feedforward(
@@ -74,30 +86,36 @@ def feedforward(
     letters: str = "",
 ) -> Machine:
     """Layers of neurons `kind-layer-copy` with every skip link from earlier layers; all weights zero.
-    Accumulators remember by a fixed link. `letters` adds a source for each: "letter-a" emits {a: 1} at every tick.
+    Accumulators remember by a fixed link.
+
+    Args:
+        layers: how many; all neurons of a layer read the same, that is all layers before it.
+        copies: neurons of each kind in a layer.
+        kinds: different kinds with fields of their own.
+        dot_clip: the bound of what dot neurons emit.
+        letters: characters that get a source each: "letter-a" emits {a: 1} at every tick.
 
     >>> len(dmm.feedforward().links), len(dmm.feedforward(layers=6, kinds=["accum", "norm", "dot"]).links)
     (1486, 942)
     """
-    layers, copies = check_int("layers", layers), check_int("copies", copies)
-    inner = _inner_kinds(kinds)
-    if any(kind.inputs is None for kind in inner.values()):
+    layers, copies, inner = check_int("layers", layers), check_int("copies", copies), _inner_kinds(kinds)
+    if any(kind.inputs is None for kind in inner):
         raise DMMError(f"kinds are {kinds!r}; one of any fields is none that layers are made of, add it by hand")
-    neurons, fixed, links = dict(SOURCES), list(CLOCK), []
-    neurons |= {f"letter-{letter}": f"letter {letter}" for letter in letters}
-    earlier = [("input", "char"), ("eos", "char"), ("const_1", "const_1")]
-    earlier += [(f"letter-{letter}", "char") for letter in letters]
+    neurons = SOURCES | {f"letter-{letter}": f"letter {letter}" for letter in letters}
+    sources = [*STREAMS, *((name, "char") for name in neurons if name not in SOURCES)]
+    fixed, links = [*CLOCK], []
     for layer in range(1, layers + 1):
-        names = {f"{name}-{layer}-{copy}": inner[name] for copy in range(1, copies + 1) for name in inner}
-        for name, kind in names.items():
-            loops = [kind.memory] if kind.memory else []
-            fixed += [(f"{name}.{loop}", f"{name}.{output}") for loop in loops for output in kind.outputs]
-            links += [Link(name, to, *source) for to in kind.inputs if to not in loops for source in earlier]
-        neurons |= {name: kind.name for name, kind in names.items()}
-        earlier += [(name, output) for name, kind in names.items() for output in kind.outputs]
-    neurons["output"] = "output"
-    links += [Link("output", to, *source) for to in ("dict-1", "dict-2") for source in earlier]
-    return Machine(neurons, fixed=_fixed(fixed), links=links, dot_clip=dot_clip)
+        outputs = []
+        for copy, kind in product(range(1, copies + 1), inner):
+            name = f"{kind.name}-{layer}-{copy}"
+            neurons[name] = kind.name
+            fixed += _memory(name, kind)
+            ends = [(name, to) for to in kind.inputs if to != kind.memory]
+            links += [Link(*end, *source) for end in ends for source in sources]
+            outputs += [(name, output) for output in kind.outputs]
+        sources += outputs
+    links += [Link(*end, *source) for end in ANSWERS for source in sources]
+    return Machine({**neurons, "output": "output"}, fixed=_ones(fixed), links=links, dot_clip=dot_clip)
 
 
 def recurrent(
@@ -110,22 +128,21 @@ def recurrent(
     >>> [len(dmm.recurrent(copies).links) for copies in (1, 5)]
     [930, 20306]
     """
-    copies, kinds = check_int("copies", copies), _inner_kinds(kinds)
-    for kind in kinds.values():
+    copies, inner = check_int("copies", copies), _inner_kinds(kinds)
+    for kind in inner:
         if not {*(kind.inputs or ()), *(kind.outputs or ())} <= {*FIELDS}:
             raise DMMError(f"kind {kind.name!r} has other fields than {', '.join(FIELDS)}; leave it out")
-    inner = {f"{kind}-{copy}": kind for copy in range(1, copies + 1) for kind in kinds}
-    fields = [(name, each) for name in inner for each in FIELDS]
-    to = [("output", "dict-1"), ("output", "dict-2"), *fields]
-    sources = [("input", "char"), ("eos", "char"), ("const_1", "const_1"), *fields]
-    links = [Link(*end, *source) for end in to for source in sources]
-    neurons = {**SOURCES, **inner, "output": "output"}
-    return Machine(neurons, fixed=_fixed(CLOCK), links=links, dot_clip=dot_clip, silent_fields=FIELDS)
+    neurons = {f"{kind.name}-{copy}": kind.name for copy in range(1, copies + 1) for kind in inner}
+    fields = [*product(neurons, FIELDS)]
+    links = [Link(*end, *source) for end in (*ANSWERS, *fields) for source in (*STREAMS, *fields)]
+    neurons = {**SOURCES, **neurons, "output": "output"}
+    return Machine(neurons, fixed=_ones(CLOCK), links=links, dot_clip=dot_clip, silent_fields=FIELDS)
 
 
-def _inner_kinds(names: Sequence[str]) -> dict[str, Kind]:
-    if isinstance(names, str) or len(set(names)) < len(names):
+def _inner_kinds(names: Sequence[str]) -> list[Kind]:
+    if isinstance(names, str) or len({*names}) < len(names):
         raise DMMError(f"kinds are {names!r}; give a list of different kinds")
-    for name in {*names} & {*SOURCES.values(), "output"}:
-        raise DMMError(f"kind {name!r} is none of the inner neurons; leave it out")
-    return {name: find_kind(name) for name in names}
+    for name in names:
+        if name in (*SOURCES.values(), "output"):
+            raise DMMError(f"kind {name!r} is none of the inner neurons; leave it out")
+    return [find_kind(name) for name in names]

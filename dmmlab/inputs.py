@@ -35,13 +35,21 @@ class Inputs:
             raise DMMError(f"no strings to run on ({strings!r}); give a list of at least one")
         for string in strings:
             _check_string(string)
-        speeds = _spread("ticks_per_character", self.ticks_per_character, len(strings))
+        speeds = self._one_each("ticks_per_character", strings)
         speeds = [check_int("ticks_per_character", speed) for speed in speeds]
-        ticks = _spread("ticks", self.ticks, len(strings))
-        for i, (string, speed) in enumerate(zip(strings, speeds, strict=True)):
-            ticks[i] = len(string) * speed + 20 if ticks[i] is None else check_int("ticks", ticks[i])
-        for name, value in (("strings", strings), ("ticks", ticks), ("ticks_per_character", speeds)):
-            object.__setattr__(self, name, tuple(value))
+        ticks = [
+            len(string) * speed + 20 if given is None else check_int("ticks", given)
+            for string, speed, given in zip(strings, speeds, self._one_each("ticks", strings), strict=True)
+        ]
+        vars(self).update(strings=tuple(strings), ticks=tuple(ticks), ticks_per_character=tuple(speeds))
+
+    def _one_each(self, name: str, strings: Sequence[Text]) -> Sequence:
+        value = getattr(self, name)
+        if not isinstance(value, (list, tuple, np.ndarray)):
+            return [value] * len(strings)
+        if len(value) != len(strings):
+            raise DMMError(f"{len(value)} {name} for {len(strings)} strings; give one a string")
+        return value
 
     @cached_property
     def valid_ticks(self) -> np.ndarray:
@@ -51,17 +59,6 @@ class Inputs:
 
 
 def _check_string(string: Any) -> None:
-    if isinstance(string, str) and string:
-        return
-    words = string if isinstance(string, tuple) else ()
+    words = string if isinstance(string, (str, tuple)) else ()
     if not words or not all(isinstance(word, str) and word not in ("", ":number") for word in words):
         raise DMMError(f"string {string!r} has no characters; give at least one, or a tuple of words")
-
-
-def _spread(name: str, value: Any, count: int) -> list:
-    """One value for each string."""
-    if not isinstance(value, (list, tuple, np.ndarray)):
-        return [value] * count
-    if len(value) != count:
-        raise DMMError(f"{len(value)} {name} for {count} strings; give one a string")
-    return list(value)

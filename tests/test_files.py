@@ -4,6 +4,10 @@ import errno
 import hashlib
 import json
 import os
+import sys
+import threading
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmmlab import files
-from dmmlab.files import DMMError, atomic_write, parse_json, read_json, write_json
+from dmmlab.files import DMMError, atomic_write, check_positive, parse_json, read_json, write_json
 from dmmlab.lab.project import project_root, save_results
 
 # ---- writing ----
@@ -69,7 +73,7 @@ def test_a_rename_that_fails_leaves_the_old_file_alone(old_file, monkeypatch):
 
 
 def test_a_disk_that_fills_midway_leaves_the_old_file_alone(old_file, monkeypatch):
-    real = os.fdopen
+    real = Path.open
 
     class FullDisk:
         def __init__(self, *arguments):
@@ -85,8 +89,8 @@ def test_a_disk_that_fills_midway_leaves_the_old_file_alone(old_file, monkeypatc
             self.file.write(data[: len(data) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fdopen", FullDisk)
-    with refused("No space left", start=old_file):
+    with monkeypatch.context() as patch, refused("No space left", start=old_file):
+        patch.setattr(Path, "open", lambda *arguments: FullDisk(*arguments))
         atomic_write(old_file, "a long new text")
     assert is_untouched(old_file)
 
@@ -131,6 +135,16 @@ def test_a_path_with_a_null_character_is_refused(tmp_path):
         atomic_write(tmp_path / "a\0b", "text")
     with refused():
         read_json(tmp_path / "a\0b")
+
+
+def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path):
+    path = tmp_path / "file.json"
+    mine, anothers = (tmp_path / f".file.json.{number}" for number in (threading.get_native_id(), 0))
+    for left in (mine, anothers):
+        left.write_text("half of it, and longer than the whole", encoding="utf-8")
+    write_json(path, 1)
+    assert read_json(path) == 1
+    assert sorted(tmp_path.iterdir()) == sorted([path, anothers])
 
 
 # ---- reading ----
@@ -186,6 +200,27 @@ def test_any_text_is_json_or_refused(text):
         assert len(str(error).splitlines()) == 1
     else:
         assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+# ---- numbers ----
+
+
+@pytest.mark.parametrize("value", [1, 0.5, np.float32(0.5), np.int64(3), sys.float_info.max, Fraction(1, 2)])
+def test_positive_numbers_of_any_type_are_floats(value):
+    found = check_positive("rate", value)
+    assert type(found) is float and found == value
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "1", None, float("nan"), float("inf"), 10**400, np.ones(1)], ids=str)
+def test_what_is_no_positive_number_is_refused(value):
+    with refused("positive number", start="rate is "):
+        check_positive("rate", value)
+
+
+def test_zero_is_one_of_the_numbers_that_are_not_negative():
+    assert check_positive("l1", 0, or_zero=True) == 0.0
+    with refused("at least 0", start="l1 is -1"):
+        check_positive("l1", -1, or_zero=True)
 
 
 # ---- the project ----

@@ -21,7 +21,8 @@ from dmmlab.interpreter import answers, trace
 from dmmlab.lab.project import load_machine
 from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
-from dmmlab.machines import Link, Machine, load_matrix, save_matrix
+from dmmlab.links import load_matrix, save_matrix
+from dmmlab.machines import Link, Machine
 from dmmlab.vvalues import VValue
 
 SMALL = {

@@ -153,7 +153,7 @@ def draw(
 def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[tuple]]:
     """What is drawn, sorted: names of neurons with their kinds; links with their weights and whether they are fixed."""
     kinds = dict(sorted(machine.neurons.items()))
-    wires = [(link, weight, False) for link, weight in zip(machine.links, machine.vector().tolist(), strict=True)]
+    wires = [(link, weight, False) for link, weight in machine.soft_links.items()]
     wires = sorted(wires + [(link, weight, True) for link, weight in machine.fixed_links.items()])
     if live_only:
         wires = [wire for wire in wires if wire[1] != 0]

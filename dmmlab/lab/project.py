@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dmmlab.files import DMMError, _to_json, write_json
+from dmmlab.files import DMMError, dump_json, write_json
 from dmmlab.machines import Machine
 
 
@@ -51,7 +51,7 @@ def save_results(name: str, content: Any, measured: Any = None) -> Path:
     if measured is not None and (not isinstance(content, dict) or "measured" in content):
         raise DMMError(f"{path}: what is measured stands beside other results; give them as a dict without `measured`")
     # Read again, for keys that are no text become text, and then have an order.
-    plain = json.dumps(json.loads(_to_json(path, content)), sort_keys=True)
+    plain = json.dumps(json.loads(dump_json(path, content)), sort_keys=True)
     write_json(path, content if measured is None else {**content, "measured": measured})
     print(f"results of {name}: bits {hashlib.sha256(plain.encode()).hexdigest()[:16]}")
     return path

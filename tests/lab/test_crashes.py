@@ -312,19 +312,3 @@ def test_a_full_disk_ends_a_sweep_with_a_line_and_it_goes_on_later(project, caps
     assert is_told_in_one_line(capsys, folder / "09-fit.ipynb")
     assert not (folder / "run.json").exists()
     assert main(["sweep", "09", "--vary", "seed=1"]) == 0
-
-
-# ---- what killed writers leave ----
-
-
-def test_temporary_files_of_killed_writers_are_cleared_away_when_they_are_old(tmp_path):
-    path = tmp_path / "file[1].json"
-    old, new, other = (
-        tmp_path / f".{name}" for name in ("file[1].json.abcd1234", "file[1].json.efgh5678", "file1.json.abcd1234")
-    )
-    for left in (old, new, other):
-        left.write_text("half", encoding="utf-8")
-    for left in (old, other):
-        os.utime(left, (0, time.time() - files.ABANDONED - 60))
-    write_json(path, 1)
-    assert sorted(tmp_path.iterdir()) == sorted([path, new, other])
