@@ -17,7 +17,7 @@ from dmmlab.vvalues import VValue, inner, mask, max_norm, number
 
 _ROOMS = {  # each looks down on those before it
     "engine": "Engine run",
-    "learn": "Adam Objective SGD Task Training estimate_gradient evolve initialize train",
+    "learn": "Adam Objective Task Training estimate_gradient evolve initialize train",
     "synthesis": (
         "Formula Synthesis Verification canonical embed formula random_strings remove_dead same_program synthesize "
         "synthesize_all verify"

@@ -4,6 +4,6 @@ from dmmlab.learn.evolution import estimate_gradient, evolve
 from dmmlab.learn.julia import initialize
 from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
-from dmmlab.learn.training import SGD, Adam, Training, train
+from dmmlab.learn.training import Adam, Training, train
 
-__all__ = ["Adam", "Objective", "SGD", "Task", "Training", "estimate_gradient", "evolve", "initialize", "train"]
+__all__ = ["Adam", "Objective", "Task", "Training", "estimate_gradient", "evolve", "initialize", "train"]

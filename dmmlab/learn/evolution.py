@@ -1,4 +1,4 @@
-"""Evolution strategies: a gradient estimated from values alone, where the true one is dear or does not exist.
+"""Evolution strategies: a gradient estimated from values alone, where the true one is expensive or does not exist.
 
 Salimans, Ho, Chen, Sidor & Sutskever 2017 (arXiv:1703.03864): a population of machines around the present weights,
 in mirrored pairs; the difference of a pair's losses says how far to go along its direction. Members are numbered, and
@@ -7,23 +7,33 @@ each draws its direction from a generator of its own: so it does not matter who 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
-from numbers import Real
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.files import DMMError, check_int
+from dmmlab.files import DMMError, check_int, check_positive
 from dmmlab.learn.objective import Objective
-from dmmlab.learn.scheduler import evaluator
-from dmmlab.learn.training import SGD, Adam, Array, Training, descend
+from dmmlab.learn.training import Adam, Array, Descent, Training
 
-MOST_PAIRS = 128  # evaluated in one go: a share takes Dask some milliseconds, however small
-Evaluate = Callable[[list], list]
-Share = tuple[Array, float, int, int, int, int]  # weights, sigma, seed, step, first pair, the one after the last
+MOST_PAIRS = 128  # in a chunk: sending one to another process takes some milliseconds, however small it is
+
+
+class Chunk(NamedTuple):
+    """Some pairs of a population, from `first` to `last` - 1, around `weights`."""
+
+    weights: Array
+    sigma: float
+    seed: int
+    step: int
+    first: int
+    last: int
+
+
+Evaluate = Callable[[list[Chunk]], list[Array]]
 
 
 def directions(links: int, seed: int, step: int, first: int, last: int) -> Array:
@@ -38,9 +48,9 @@ def directions(links: int, seed: int, step: int, first: int, last: int) -> Array
     return drawn
 
 
-def losses_of_pairs(objective: Objective, share: Share) -> Array:
+def losses_of_pairs(objective: Objective, chunk: Chunk) -> Array:
     """The losses at weights ± sigma · direction, (2, pairs)."""
-    weights, sigma, *which = share
+    weights, sigma, *which = chunk
     offsets = sigma * directions(len(weights), *which)
     with np.errstate(all="ignore"):  # some members may run away
         return objective.loss(np.concatenate([weights + offsets, weights - offsets])).reshape(2, -1)
@@ -56,40 +66,50 @@ def estimate_gradient(
     step: int = 0,
     evaluate: Evaluate | None = None,
 ) -> Array:
-    """The gradient of the loss at `weights` (links,), estimated from the losses of population / 2 mirrored pairs.
-    With `ranks=False` it is Σ (loss₊ − loss₋) · direction / (population · sigma), an unbiased estimate of the gradient
-    of the loss smoothed by a normal distribution of deviation sigma. With ranks, losses are first replaced by their
-    ranks, spread evenly from −½ to ½ (equal losses share theirs), which no outlier can spoil and which leaves the
-    scale open; sigma is not divided by. The same seed and step give the same bits, whoever evaluates.
-    Raises DMMError for a population that is odd or below 2, or a sigma that is not positive.
+    """The gradient of the loss at `weights`, estimated from the losses of mirrored pairs.
+    It is Σ (loss₊ − loss₋) · direction / (population · sigma): on average the gradient of a smoothed loss. With ranks
+    for losses it is a sum that no outlier can spoil, and whose scale is open.
+
+    Args:
+        objective: the loss.
+        weights: where, (links,).
+        population: how many machines, an even number.
+        sigma: the deviation of a machine's weights from `weights`.
+        ranks: whether their ranks, from −½ to ½, stand for losses, and sigma for 1; equal losses share the mean rank.
+        seed: with `step` it decides on the directions; the same ones give the same bits, whoever evaluates.
+        step: number of the step.
+        evaluate: from chunks of the population to `losses_of_pairs(objective, chunk)` for each; here unless given.
 
     >>> objective = dmm.Objective(dmm.write_program("output.dict-1 <- const_1.const_1"), dmm.Task(["a"]))
     >>> dmm.estimate_gradient(objective, np.ones(1), ranks=False).round(1)  # the true one is 14
     array([14.3])
     """
     population, sigma, seed = check_population(population, sigma, seed)
-    pairs, step = population // 2, check_int("step", step, 0)
-    size = math.ceil(pairs / (2 * math.ceil(pairs / (2 * MOST_PAIRS))))  # an even number of shares
-    spans = [(first, min(first + size, pairs)) for first in range(0, pairs, size)]
-    shares = [(weights, sigma, seed, step, *span) for span in spans]
-    losses = evaluate(shares) if evaluate else [losses_of_pairs(objective, share) for share in shares]
+    chunks = _chunks(weights, sigma, seed, check_int("step", step, 0), population // 2)
+    losses = evaluate(chunks) if evaluate else [losses_of_pairs(objective, chunk) for chunk in chunks]
     merits = np.concatenate(losses, axis=1)
-    if ranks:
-        merits = np.where(np.isnan(merits), np.inf, merits)
-        merits = sigma * (_ranks(merits) / (population - 1) - 0.5)
+    merits = sigma * _ranks(merits) if ranks else merits
+    pulls = (merits[0] - merits[1]) / (population * sigma)
     gradient = np.zeros(len(weights))
-    for first, last in spans:  # pair by pair: the order of the sum is part of the result
-        drawn = directions(len(weights), seed, step, first, last)
-        for pull, direction in zip((merits[0] - merits[1])[first:last] / (population * sigma), drawn, strict=True):
+    for chunk in chunks:  # pair by pair: the order of the sum is part of the result
+        drawn = directions(len(weights), *chunk[2:])
+        for pull, direction in zip(pulls[chunk.first : chunk.last], drawn, strict=True):
             gradient += pull * direction
     return gradient
 
 
-def _ranks(values: Array) -> Array:
-    """The ranks of numbers from 0 on, in their shape; equal numbers share the mean of theirs."""
-    flat = np.sort(values, axis=None)
-    ends = [np.searchsorted(flat, values, side) for side in ("left", "right")]
-    return (ends[0] + ends[1] - 1) / 2
+def _chunks(weights: Array, sigma: float, seed: int, step: int, pairs: int) -> list[Chunk]:
+    """An even number of chunks, all but the last of the same size."""
+    size = math.ceil(pairs / (2 * math.ceil(pairs / (2 * MOST_PAIRS))))
+    return [Chunk(weights, sigma, seed, step, i, min(i + size, pairs)) for i in range(0, pairs, size)]
+
+
+def _ranks(losses: Array) -> Array:
+    """Ranks in the place of losses, spread from −½ to ½; equal losses share the mean of theirs, NaN comes last."""
+    losses = np.where(np.isnan(losses), np.inf, losses)
+    ordered = np.sort(losses, axis=None)
+    first, after = (np.searchsorted(ordered, losses, side) for side in ("left", "right"))
+    return (first + after - 1) / 2 / (losses.size - 1) - 0.5
 
 
 def evolve(
@@ -98,49 +118,46 @@ def evolve(
     population: int = 200,
     sigma: float = 0.02,
     learning_rate: float | None = None,
-    optimizer: Adam | SGD | None = None,
-    weight_decay: float = 0.0,
+    optimizer: Adam | None = None,
     ranks: bool = True,
     seed: int = 0,
-    scheduler: str | None = None,
+    evaluate: Evaluate | None = None,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 100,
     progress: bool = True,
 ) -> Training:
     """Train a machine's weights by an evolution strategy; `train` with a gradient that costs `population` values.
-    `estimate_gradient` says what population, sigma and ranks are. `weight_decay` adds that multiple of the weights to
-    the estimate. The population is shared among threads, or, with the address of a Dask `scheduler` like
-    "tcp://host:8786", among its workers, which must have this package. A worker that is lost costs time: the result has
-    the same bits for any number of them (a cluster tries again as often as its setting `allowed-failures` says). The
-    step's noise follows from the optimizer's steps, so that going on with `optimizer` does not repeat it. The rest is
-    as in `train`, errors too.
+
+    Args:
+        objective: the loss, and the weights to begin with.
+        steps: how many, those of a checkpoint included.
+        population: how many machines a step takes, an even number.
+        sigma: the deviation of their weights.
+        learning_rate: as in `train`, with its errors.
+        optimizer: as in `train`; the directions of a step follow from its steps, so that going on repeats none.
+        ranks: as in `estimate_gradient`.
+        seed: as in `estimate_gradient`.
+        evaluate: as in `estimate_gradient`, to spread the work over processes.
+        checkpoint: as in `train`.
+        checkpoint_every: as in `train`.
+        progress: as in `train`.
 
     >>> objective = dmm.Objective(dmm.write_program("output.dict-1 <- const_1.const_1"), dmm.Task(["a"]))
     >>> dmm.evolve(objective, steps=50, population=20, learning_rate=0.1, progress=False).machine.vector().round(1)
     array([0.8])
     """
     population, sigma, seed = check_population(population, sigma, seed)
-    if not (isinstance(weight_decay, (int, float)) and 0 <= weight_decay < np.inf):
-        raise DMMError(f"weight_decay is {weight_decay!r}; it is a number of at least 0")
-    identity = json.dumps(["evolution", population, sigma, weight_decay, bool(ranks), seed])
-    shared = nullcontext() if scheduler is None else evaluator(losses_of_pairs, objective, scheduler)
-    with shared as evaluate:
-
-        def slope(weights: Array, step: int) -> tuple[float, Array]:
-            options = {"ranks": ranks, "seed": seed, "step": step, "evaluate": evaluate}
-            gradient = estimate_gradient(objective, weights, population, sigma, **options)
-            return objective.data_loss(weights), gradient + weight_decay * weights
-
-        more = learning_rate, optimizer, checkpoint, checkpoint_every, progress
-        return descend(objective, slope, identity, steps, *more)
+    settings = {"population": population, "sigma": sigma, "ranks": bool(ranks), "seed": seed}
+    estimate = partial(estimate_gradient, objective, evaluate=evaluate, **settings)
+    descent = Descent(objective, optimizer, learning_rate, estimate, settings)
+    return descent.run(steps, checkpoint, checkpoint_every, progress)
 
 
 def check_population(population: int, sigma: float, seed: int) -> tuple[int, float, int]:
     """The same as plain numbers. Raises DMMError for odd populations, a sigma not positive, a seed of over 64 bits."""
-    if check_int("population", population, 2) % 2:
+    population, seed = check_int("population", population, 2), check_int("seed", seed, 0)
+    if population % 2:
         raise DMMError(f"population is {population}; members come in mirrored pairs, so give an even number")
-    if isinstance(sigma, bool) or not (isinstance(sigma, Real) and 0 < sigma < np.inf):
-        raise DMMError(f"sigma is {sigma!r}; it is a positive number")
-    if check_int("seed", seed, 0) >= 2**64:
+    if seed >= 2**64:
         raise DMMError(f"seed is {seed}; it is a whole number below 2**64")
-    return int(population), float(sigma), int(seed)
+    return population, check_positive("sigma", sigma), seed

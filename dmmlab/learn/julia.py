@@ -13,11 +13,11 @@ from itertools import islice
 
 import numpy as np
 
-from dmmlab.files import DMMError, check_int
+from dmmlab.files import DMMError, check_int, check_positive
 from dmmlab.machines import Machine
 
 MASK = (1 << 64) - 1
-TAIL, AREA, STRIPS = (3.654152885361009, 0.0049286732339746519, 256)  # Marsaglia & Tsang 2000, r and v for 256 strips
+TAIL, AREA, STRIPS = 3.654152885361009, 0.0049286732339746519, 256  # Marsaglia & Tsang 2000, r and v for 256 strips
 
 
 def _rotate(word: int, by: int) -> int:
@@ -44,26 +44,21 @@ def draws(seed: int) -> Iterator[int]:
         d = _rotate(d, 45)
 
 
-def _ziggurat() -> tuple[list[float], list[float], list[float]]:
-    """By strip, 0 being the lowest and 255 the next: width / 2^51, bound of sure acceptance, height of the curve."""
+def _density(x: float) -> float:
+    return math.exp(-0.5 * x * x)
 
-    def density(x: float) -> float:
-        return math.exp(-0.5 * x * x)
 
-    edges = [TAIL]
-    for _ in range(STRIPS - 2):
-        edges.append(math.sqrt(-2.0 * math.log(AREA / edges[-1] + density(edges[-1]))))
-    edges = [AREA / density(TAIL), *reversed(edges)]
-    inner = [TAIL, 0.0, *edges[1:-1]]
-    widths = [edge / 2.0**51 for edge in edges]
-    sure = [below / edge * 2.0**51 for below, edge in zip(inner, edges, strict=True)]
-    return widths, sure, [1.0, *(density(edge) for edge in edges[1:])]
+def _edges() -> list[float]:
+    """Where the strips of the ziggurat end, from the lowest and widest upwards; at last 0."""
+    edges = [AREA / _density(TAIL), TAIL]
+    while len(edges) < STRIPS:
+        edges.append(math.sqrt(-2.0 * math.log(AREA / edges[-1] + _density(edges[-1]))))
+    return [*edges, 0.0]
 
 
 def normals(seed: int) -> Iterator[float]:
     """What `randn()` gives, again and again, after `Random.seed!(seed)` in Julia 1.7 (float64)."""
-    widths, sure, heights = _ziggurat()
-    stream = draws(seed)
+    edges, stream = _edges(), draws(seed)
 
     def uniform() -> float:
         return (next(stream) >> 11) * 2.0**-53
@@ -71,14 +66,15 @@ def normals(seed: int) -> Iterator[float]:
     while True:
         bits = next(stream) >> 12
         magnitude = bits >> 1
-        strip = magnitude & 0xFF
-        x = (-magnitude if bits & 1 else magnitude) * widths[strip]
-        if magnitude < sure[strip]:
+        strip = -magnitude % STRIPS  # Julia counts the others downwards
+        edge, above = edges[strip], edges[strip + 1]
+        x = (-magnitude if bits & 1 else magnitude) * (edge / 2.0**51)
+        if magnitude < above / edge * 2.0**51:
             yield x
         elif strip == 0:
             # Julia takes the sign of the tail from another bit than that of the strips.
             yield _tail(uniform) * (-1.0 if magnitude >> 8 & 1 else 1.0)
-        elif heights[strip] + uniform() * (heights[strip - 1] - heights[strip]) < math.exp(-0.5 * x * x):
+        elif _density(edge) + uniform() * (_density(above) - _density(edge)) < _density(x):
             yield x
 
 
@@ -98,8 +94,7 @@ def initialize(machine: Machine, scale: float = 0.01, seed: int = 123, rng: str 
     array([-0.64573067, -1.46325135])
     """
     count = len(machine.links)
-    if not (isinstance(scale, (int, float)) and 0 <= scale < np.inf):
-        raise DMMError(f"scale is {scale!r}; it is a number of at least 0")
+    scale = check_positive("scale", scale, or_zero=True)
     if rng == "julia":
         values = np.float32([scale * x for x in islice(normals(seed), count)])
     elif rng == "numpy":

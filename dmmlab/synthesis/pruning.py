@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from dmmlab.files import DMMError
+from dmmlab.learn.least_squares import least_squares
 from dmmlab.learn.objective import Objective
-from dmmlab.learn.squares import least_squares
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import SOURCES, Machine
@@ -44,7 +44,7 @@ def press(
     are small. Changes `adam`; returns the weights. Raises DMMError where the loss is not finite.
     """
     for _ in range(steps):
-        data_loss, gradient = objective.step_value_and_grad(weights)
+        data_loss, _, gradient = objective.losses_and_grad(weights)
         if not (np.isfinite(data_loss) and np.isfinite(gradient).all()):
             raise DMMError(f"step {adam.steps + 1}: the data loss is {data_loss}; lower the learning rate")
         pull = adam.learning_rate * pressure(adam.steps)

@@ -193,7 +193,7 @@ class _Run:
             if self.task.targets[..., side].any() and not inputs.get((self.architecture.output, name)):
                 place = f"{self.architecture.output}.{name}"
                 raise DMMError(f"{place}: no link of the architecture carries anything there, but the teacher answers")
-        begin = Objective(self.architecture, self.task, memory_gradient=self.memory_gradient).identity()
+        begin = Objective(self.architecture, self.task, memory_gradient=self.memory_gradient).fingerprint()
         content = [begin, self.seed, sorted(self.keep), self.cut_order]
         self.identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         self._begin()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from dmmlab.learn import training
 from dmmlab.learn.julia import initialize
 from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
-from dmmlab.learn.training import Adam, train
+from dmmlab.learn.training import Adam, TrainingStopped, train
 
 JOURNAL = Path(__file__).parents[2] / "data" / "journal"  # its sources are in data/README.md
 
@@ -64,10 +65,10 @@ def test_both_engines_follow_the_same_order_at_ties():
     assert len(set(slopes[:3])) == 3
 
 
-def test_a_tie_order_is_a_string_and_decides_the_identity_of_a_training():
+def test_a_tie_order_is_a_string_and_is_part_of_the_fingerprint():
     with refused("tie_order is 3", "string"):
         small_objective(tie_order=3)
-    assert small_objective(tie_order="ab").identity() != small_objective().identity()
+    assert small_objective(tie_order="ab").fingerprint() != small_objective().fingerprint()
 
 
 def test_run_3_of_the_journal_is_reproduced_from_its_seed():
@@ -146,7 +147,7 @@ def test_rows_presses_the_sum_of_every_input_field_to_one():
     many = onp.stack([weights, 2 * weights])
     assert objective.penalty(many) == pytest.approx([objective.penalty(each) for each in many])
     assert objective.value_and_grad(many)[1][1] == pytest.approx(objective.value_and_grad(many[1])[1])
-    assert objective.identity() != small_objective(l1=0.1, l2=0.2).identity()
+    assert objective.fingerprint() != small_objective(l1=0.1, l2=0.2).fingerprint()
     with refused("rows is -1"):
         small_objective(rows=-1)
 
@@ -200,6 +201,15 @@ def test_value_and_grad_is_autograds_of_the_loss(memory_gradient):
     value, gradient = objective.value_and_grad(objective.weights)
     assert value == pytest.approx(objective.loss(objective.weights), rel=1e-14)
     onp.testing.assert_allclose(gradient, grad(objective.loss)(objective.weights), rtol=1e-10, atol=1e-12)
+
+
+def test_the_losses_of_a_step_are_those_of_the_methods():
+    objective = small_objective(l1=0.3, l2=0.2, rows=0.1)
+    weights = objective.weights
+    data_loss, loss, gradient = objective.losses_and_grad(weights)
+    assert (data_loss, loss) == (objective.data_loss(weights), objective.loss(weights))
+    value, same = objective.value_and_grad(weights)
+    assert value == loss and gradient.tobytes() == same.tobytes()
 
 
 def test_many_members_are_evaluated_at_once():
@@ -281,7 +291,10 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(tmp_path):
     with pytest.raises(DMMError, match="step 2: the loss is") as caught, onp.errstate(all="ignore"):
         train(objective, steps=9, learning_rate=1e200, checkpoint=path, progress=False)
     assert caught.value.training.machine.weights == objective.machine.weights
-    assert json.loads(path.read_text(encoding="utf-8"))["weights"] == objective.weights.tolist()
+    assert isinstance(caught.value, TrainingStopped)
+    assert json.loads(path.read_text(encoding="utf-8"))["state"][0] == objective.weights.tolist()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value) and again.training.machine == caught.value.training.machine
 
 
 def test_a_resumed_run_that_fails_at_once_keeps_its_checkpoint(tmp_path):
@@ -291,7 +304,7 @@ def test_a_resumed_run_that_fails_at_once_keeps_its_checkpoint(tmp_path):
     with pytest.raises(DMMError, match="step 2"), onp.errstate(all="ignore"):
         train(objective, steps=9, learning_rate=1e200, checkpoint=path, progress=False)
     after = json.loads(path.read_text(encoding="utf-8"))
-    assert after == before and after["optimizer"]["steps"] == len(after["history"]) == 1
+    assert after == before and after["steps"] == len(after["history"]) == 1
 
 
 def test_ticks_after_a_strings_end_do_not_count_even_when_they_overflow():
@@ -335,14 +348,16 @@ def change(path, **entries):
         lambda path: path.write_text("[]", encoding="utf-8"),
         lambda path: path.write_bytes(b"\xff\xfe"),
         lambda path: path.write_text("{}", encoding="utf-8"),
-        lambda path: change(path, optimizer={}),
-        lambda path: change(path, optimizer={"mean": 1, "colour": 2}),
-        lambda path: change(path, weights="none"),
-        lambda path: change(path, weights=[1.0]),
+        lambda path: change(path, format="dmmlab checkpoint 2"),
+        lambda path: change(path, state={}),
+        lambda path: change(path, state="none"),
+        lambda path: change(path, state=[[1.0], [1.0], [1.0]]),
+        lambda path: change(path, state=[[1.0], 2]),
         lambda path: change(path, history=[[1, 2]]),
+        lambda path: change(path, history=[[1, 2], [3, 4], [5, 6]]),
         lambda path: change(path, history=7),
         lambda path: change(path, history=[]),
-        lambda path: change(path, optimizer={"mean": [0.0] * 92, "variance": [0.0] * 92, "steps": "2"}),
+        lambda path: change(path, steps="2"),
     ],
 )
 def test_an_unreadable_checkpoint_is_refused_and_left_alone(tmp_path, damage):

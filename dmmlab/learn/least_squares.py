@@ -10,6 +10,7 @@ from dmmlab.learn.objective import Objective
 Array = np.ndarray
 ENOUGH = 1e-26  # data loss at which nothing but rounding is left
 DAMPING = 1e-3  # to begin with, a share of the largest curvature that each weight has shown
+MOST_DAMPING = 1e10
 GAIN = 1e-3  # a step that gains less than this share of the loss gains little; the third in a row is the last
 
 
@@ -20,19 +21,18 @@ def least_squares(objective: Objective, weights: Array, free: Array, rounds: int
     at the latest after so many `rounds`; a loss that is not finite comes back as it is.
     """
     with np.errstate(all="ignore"):  # a step may go too far; it is not taken then
-        residuals = objective.residuals(weights)
-        loss = float(total(residuals * residuals))
+        residuals, loss = _errors(objective, weights)
         damping, scale, idle = DAMPING, np.full(free.sum(), np.finfo(float).tiny), 0
         for _ in range(rounds if np.isfinite(loss) and free.any() else 0):
-            matrix, right = _normal_equations(objective.jacobian(weights, free), residuals)
+            matrix, right = np.empty((len(scale), len(scale))), np.empty(len(scale))
+            normal_equations(np.ascontiguousarray(objective.jacobian(weights, free)), residuals, matrix, right)
             if not (np.isfinite(matrix).all() and np.isfinite(right).all()):
                 break
             scale, before = np.maximum(scale, np.diagonal(matrix)), loss
-            while damping < 1e10:
+            while damping < MOST_DAMPING:
                 trial = weights.copy()
                 trial[free] -= cholesky_solve(matrix, right, damping * scale)
-                errors = objective.residuals(trial)
-                there = float(total(errors * errors))
+                errors, there = _errors(objective, trial)
                 if there < loss:
                     weights, residuals, loss, damping = trial, errors, there, max(damping / 10.0, 1e-12)
                     break
@@ -43,7 +43,6 @@ def least_squares(objective: Objective, weights: Array, free: Array, rounds: int
     return weights, loss
 
 
-def _normal_equations(jacobian: Array, residuals: Array) -> tuple[Array, Array]:
-    matrix, right = np.empty((len(jacobian),) * 2), np.empty(len(jacobian))
-    normal_equations(np.ascontiguousarray(jacobian), residuals, matrix, right)
-    return matrix, right
+def _errors(objective: Objective, weights: Array) -> tuple[Array, float]:
+    residuals = objective.residuals(weights)
+    return residuals, float(total(residuals * residuals))
