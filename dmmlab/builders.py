@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 
 from dmmlab.files import DMMError, check_int
 from dmmlab.links import Link
-from dmmlab.machines import DOT_CLIP, SOURCES, Machine
+from dmmlab.machines import DOT_CLIP, OUTER, SOURCES, Machine
 from dmmlab.neurons import Kind, find_kind, kind_by_name
 from dmmlab.vvalues import VValue, from_leaves
 
@@ -51,22 +52,20 @@ def write_program(text: str, dot_clip: float = DOT_CLIP) -> Machine:
             to, _, rest = line.partition(" <- ")
             *weight, source = rest.split(maxsplit=1) or [""]
             link = Link.parse(to.strip(), source.strip())
-            for name in {link.to_neuron: None, link.from_neuron: None}:
+            for name in (link.to_neuron, link.from_neuron):
                 if name not in machine.neurons:
-                    machine = _with_neuron(machine, name)
+                    machine = add_neuron(machine, name)
             machine = machine.link(to.strip(), source.strip(), float(*weight or [1.0]))
         except (DMMError, ValueError) as error:
             raise DMMError(f"line {line.strip()!r}: {error}; write 'to.field <- weight from.field'") from None
     return machine
 
 
-def _with_neuron(machine: Machine, name: str) -> Machine:
-    """The machine with a neuron whose name says its kind, and with its memory."""
+def add_neuron(machine: Machine, name: str) -> Machine:
+    """The machine with a neuron whose name says its kind, and with its memory. Raises DMMError."""
     kind = find_kind(kind_by_name(name))
     machine = machine.with_neuron(name, kind.name)
-    for link in _memory(name, kind):
-        machine = machine.link(f"{name}.{link.to_field}", f"{name}.{link.from_field}", 1.0, fixed=True)
-    return machine
+    return replace(machine, fixed=machine.fixed + _ones(_memory(name, kind)))
 
 
 def _memory(name: str, kind: Kind) -> list[Link]:
@@ -142,7 +141,6 @@ def recurrent(
 def _inner_kinds(names: Sequence[str]) -> list[Kind]:
     if isinstance(names, str) or len({*names}) < len(names):
         raise DMMError(f"kinds are {names!r}; give a list of different kinds")
-    for name in names:
-        if name in (*SOURCES.values(), "output"):
-            raise DMMError(f"kind {name!r} is none of the inner neurons; leave it out")
+    if outer := [name for name in names if name in OUTER]:
+        raise DMMError(f"kind {outer[0]!r} is none of the inner neurons; leave it out")
     return [find_kind(name) for name in names]

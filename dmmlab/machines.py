@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from dmmlab.vvalues import VValue, from_leaves
 
 DOT_CLIP = 4.0
 SOURCES = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1"}  # name → kind
+OUTER = (*SOURCES.values(), "output")  # the kinds at the border, of fixed fields
 FORMAT = "dmmlab machine 1"
 
 
@@ -50,32 +51,44 @@ class Machine:
 
     def __post_init__(self) -> None:
         weights, fixed = check_matrix(self.weights, "weights"), check_matrix(self.fixed, "fixed")
-        pairs = [(link, 0.0) for link in _checked_links(self.links or ())]
-        soft = [*leaves(nested([*pairs, *weights.leaves()]))]
+        neurons, silent, places = self.neurons, self.silent_fields, self.links or ()
+        check_positive("dot_clip", self.dot_clip)
+        if not isinstance(neurons, Mapping):
+            raise DMMError(f"neurons are a {type(neurons).__name__}; give a dict name → kind")
+        if not isinstance(silent, (list, tuple)) or not all(isinstance(name, str) for name in silent):
+            raise DMMError(f"silent_fields are {silent!r}; give a list of names")
+        if any(len(link) != 4 or NUMBER in link for link in places):
+            raise DMMError("a link has four parts: to-neuron, to-field, from-neuron, from-field")
+        for name, kind in neurons.items():
+            if not isinstance(name, str) or name in ("", NUMBER):
+                raise DMMError(f"neuron {name!r}: a name is a string of at least one character, not ':number'")
+            with errors_at(f"neuron {name!r}"):
+                find_kind(kind)
+        soft = [*leaves(nested([*((link, 0.0) for link in places), *weights.leaves()]))]
         vars(self).update(
-            neurons=_checked_neurons(self.neurons),
+            neurons=MappingProxyType(dict(neurons)),
             weights=weights,
             fixed=fixed,
             links=tuple(Link(*path) for path, _ in soft),
-            silent_fields=_checked_names(self.silent_fields),
+            silent_fields=tuple(silent),
             _vector=np.array([weight for _, weight in soft], float),
         )
-        check_positive("dot_clip", self.dot_clip)
         for link in (*self.links, *self.fixed_links):
             self._check_link(link)
         if both := {*self.links} & {*self.fixed_links}:
             raise DMMError(f"{min(both)}: this link is both trainable and fixed; keep one")
 
     def _check_link(self, link: Link) -> None:
-        for neuron, name, role in ((link[0], link[1], "input"), (link[2], link[3], "output")):
+        for neuron, name, role in ((link[0], link[1], "inputs"), (link[2], link[3], "outputs")):
             if neuron not in self.neurons:
                 raise DMMError(f"{link}: there is no neuron {neuron!r}; add it or correct the name")
             kind = find_kind(self.neurons[neuron])
-            known = kind.inputs if role == "input" else kind.outputs
-            silent = () if kind.name in (*SOURCES.values(), "output") else self.silent_fields
-            if known is not None and name not in (*known, *silent):
-                names = ", ".join((*known, *silent)) or "none"
-                raise DMMError(f"{link}: {neuron!r} ({kind.name}) has no {role} field {name!r}; it has {names}")
+            known = getattr(kind, role)
+            if known is not None and kind.name not in OUTER:
+                known = (*known, *self.silent_fields)
+            if known is not None and name not in known:
+                names = ", ".join(known) or "none"
+                raise DMMError(f"{link}: {neuron!r} ({kind.name}) has no {name!r} among its {role}; it has {names}")
 
     def __getattr__(self, name: str) -> Any:
         # Only for what is not there: `with_vector` leaves the V-value to be made when somebody asks for it.
@@ -190,27 +203,3 @@ class Machine:
             given = {each.name: content.get(each.name) for each in fields(cls) if each.name != "links"}
             check_matrix(given["weights"], "weights")
             return cls(**given, links=[path for path, _ in leaves(given["weights"])])
-
-
-def _checked_neurons(neurons: Mapping[str, str]) -> Mapping[str, str]:
-    if not isinstance(neurons, Mapping):
-        raise DMMError(f"neurons are a {type(neurons).__name__}; give a dict name → kind")
-    for name, kind in neurons.items():
-        if not isinstance(name, str) or name in ("", NUMBER):
-            raise DMMError(f"neuron {name!r}: a name is a string of at least one character, not ':number'")
-        with errors_at(f"neuron {name!r}"):
-            find_kind(kind)
-    return MappingProxyType(dict(neurons))
-
-
-def _checked_links(links: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
-    for link in links:
-        if len(link) != 4 or NUMBER in link:
-            raise DMMError("a link has four parts: to-neuron, to-field, from-neuron, from-field")
-        yield link
-
-
-def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise DMMError(f"silent_fields are {names!r}; give a list of names")
-    return tuple(names)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dmmlab.builders import write_program
+from dmmlab.builders import add_neuron, write_program
 from dmmlab.files import DMMError
 from dmmlab.machines import Link, Machine
 from dmmlab.vvalues import VValue, from_leaves
@@ -96,7 +96,7 @@ def duplicates() -> Program:
 
     How often a character came before it comes now is an inner product; when that is 1, the character is let through.
     """
-    program = """
+    machine = write_program("""
         accum.dict-2 <- input.char
         inner.dict-1 <- input.char
         inner.dict-2 <- accum.dict
@@ -114,8 +114,22 @@ def duplicates() -> Program:
         cons.new <- gate-2.dict
         cons.rest <- cons.list
         output.dict-1 <- cons.list
-    """
-    return Program(write_program(program), VValue())
+    """)
+    return Program(machine, VValue())
+
+
+LETTER = """
+    dot-{0}.dict-1 <- input.char
+    dot-{0}.dict-2 <- letter-{0}.char
+    gate-{0}.factor <- dot-{0}.dot
+    self.delta <- gate-{0}.dict
+"""
+
+
+def _wires(state: int, row: Mapping[str, int]) -> VValue:
+    """What there is in a state only: the updates that wait at the gates, and the answer."""
+    gates = {f"gate-{letter}.dict <- accum-{state}{letter}.dict": 1.0 for letter in row}
+    return links({**gates, "output.dict-1 <- const_1.const_1": float(state)})
 
 
 def automaton(transitions: Sequence[Mapping[str, int]]) -> Program:
@@ -129,28 +143,20 @@ def automaton(transitions: Sequence[Mapping[str, int]]) -> Program:
     >>> dmm.answers(machine, "abba", start=start)[9::10, 0]  # the states after 10, 20, … ticks
     array([1., 0., 0., 1., 1., 1.])
     """
-    for letter in {letter for row in transitions for letter in row if len(letter) != 1 or letter.isspace()}:
-        raise DMMError(f"{letter!r} is no single visible character; an automaton reads one at a time")
-    letters = sorted({letter for row in transitions for letter in row})
-
-    def wires(state: int) -> dict[str, float]:
-        gates = {f"gate-{letter}.dict <- accum-{state}{letter}.dict": 1.0 for letter in transitions[state]}
-        return gates | ({"output.dict-1 <- const_1.const_1": float(state)} if state else {})
-
-    updates = {}
     for state, row in enumerate(transitions):
         for letter, after in row.items():
+            if len(letter) != 1 or letter.isspace():
+                raise DMMError(f"{letter!r} is no single visible character; an automaton reads one at a time")
             if not 0 <= after < len(transitions):
                 raise DMMError(f"state {state}, {letter!r}: there is no state {after}; there are {len(transitions)}")
-            updates[f"accum-{state}{letter}"] = links(wires(after)) - links(wires(state))
-    lines = [line for letter in letters for line in (
-        f"dot-{letter}.dict-1 <- input.char", f"dot-{letter}.dict-2 <- letter-{letter}.char",
-        f"gate-{letter}.factor <- dot-{letter}.dot", f"self.delta <- gate-{letter}.dict",
-    )]  # fmt: skip
-    machine = write_program("\n".join([*lines, "output.dict-2 <- const_1.const_1"]))
+    wires, updates = [_wires(state, row) for state, row in enumerate(transitions)], {}
+    for state, row in enumerate(transitions):
+        updates |= {f"accum-{state}{letter}": wires[after] - wires[state] for letter, after in row.items()}
+    letters = sorted({letter for row in transitions for letter in row})
+    machine = write_program("\n".join(map(LETTER.format, letters)) + "output.dict-2 <- const_1.const_1")
     for name in updates:
-        machine = machine.with_neuron(name, "accum").link(f"{name}.dict-1", f"{name}.dict", 1.0, fixed=True)
-    first = links(wires(0)) if transitions else VValue()
+        machine = add_neuron(machine, name)
+    first = wires[0] if wires else VValue()
     return Program(machine.with_weights(machine.weights + first), holding(updates))
 
 

@@ -10,8 +10,6 @@ from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 
 TASKS: dict[str, Callable[[], Task]] = {}
-
-
 """The registered tasks: name → function that builds the task.
 
 >>> [*dmm.TASKS][:3]
@@ -56,7 +54,7 @@ def _duplicates() -> Machine:
 @task("lead", "a.b.c.ddd", "..xyxxx.", "hello. all.", "zz.zzz.")
 def _lead() -> Machine:
     """Left: by how much the commonest character is ahead of the first four '.'; right: how many '.', at most 4."""
-    program = """
+    return write_program("""
         accum.dict-2 <- input.char
         norm.dict <- accum.dict
         dot.dict-1 <- accum.dict
@@ -65,14 +63,13 @@ def _lead() -> Machine:
         compare.dict-2 <- dot.dot
         output.dict-1 <- compare.true
         output.dict-2 <- dot.dot
-    """
-    return write_program(program)
+    """)
 
 
 @task("balance", "abba", "aabab", "cab bac", "bbbbbba")
 def _balance() -> Machine:
     """Left: by how much 'a' is ahead of 'b'; right: by how much 'b' is ahead of 'a', at most 4. Both 0: as frequent."""
-    program = """
+    return write_program("""
         accum.dict-2 <- input.char
         dot.dict-1 <- accum.dict
         dot.dict-2 <- letter-a.char
@@ -80,14 +77,13 @@ def _balance() -> Machine:
         compare.dict-1 <- dot.dot
         output.dict-1 <- compare.true
         output.dict-2 <- compare.false
-    """
-    return write_program(program)
+    """)
 
 
 @task("letters", "banana.", "cat. a hat.", "xyz", "a.a.b")
 def _letters() -> Machine:
     """Left: how many 'a'; right: how many '.'; both at most 4."""
-    program = """
+    return write_program("""
         accum.dict-2 <- input.char
         dot-1.dict-1 <- accum.dict
         dot-1.dict-2 <- letter-a.char
@@ -95,14 +91,13 @@ def _letters() -> Machine:
         dot-2.dict-2 <- eos.char
         output.dict-1 <- dot-1.dot
         output.dict-2 <- dot-2.dot
-    """
-    return write_program(program)
+    """)
 
 
 @task("length", "test string.", "hello. all.", "a", "zz.zzz.")
 def _length() -> Machine:
     """Left: how many characters came; right: how many of them were '.', at most 4."""
-    program = """
+    return write_program("""
         norm.dict <- input.char
         accum-1.dict-2 <- norm.norm
         accum-2.dict-2 <- input.char
@@ -110,8 +105,7 @@ def _length() -> Machine:
         dot.dict-2 <- eos.char
         output.dict-1 <- accum-1.dict
         output.dict-2 <- dot.dot
-    """
-    return write_program(program)
+    """)
 
 
 @task(
@@ -123,7 +117,7 @@ def _length() -> Machine:
 )
 def _repeated_word() -> Machine:
     """On streams of words. Left: 1 as soon as any word came twice, else 0; right: how many '.', at most 4."""
-    program = """
+    return write_program("""
         accum.dict-2 <- input.char
         norm.dict <- accum.dict
         compare-1.dict-1 <- norm.norm
@@ -135,5 +129,4 @@ def _repeated_word() -> Machine:
         output.dict-1 <- compare-1.true
         output.dict-1 <- -1 compare-2.true
         output.dict-2 <- dot.dot
-    """
-    return write_program(program)
+    """)
