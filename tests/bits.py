@@ -50,7 +50,7 @@ def windows():
     machine = dmm.initialize(dmm.recurrent(2), scale=0.05, seed=1)
     engine = dmm.Engine(machine, dmm.Inputs("test string.", 1500), memory=0.5)
     answers = engine.answers(machine.vector())
-    assert engine.windows(0) > 2
+    assert engine.segments(0) > 2
     return [bits(answers), bits(engine.pull(machine.vector(), np.cos(np.arange(answers.size)).reshape(answers.shape)))]
 
 

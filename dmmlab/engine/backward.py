@@ -1,164 +1,144 @@
 """The second of the compiled loops: from the gradient of the answers to that of the weights.
 
-`slopes` hold the gradient of what stands in the same rows of `values`. An instruction adds its share to the gradient of
-its operands; where it is the first to do so (`fresh`) the row begins at zero.
+`gradients` hold the gradient of what stands in the same places of `values`. An instruction adds its share to the
+gradient of its operands; where it is the first to do so (`fresh`) the row begins at zero.
 """
 
 from __future__ import annotations
 
 from dmmlab.engine import instructions as op
-from dmmlab.engine.forward import combine, row, set_row
+from dmmlab.engine.forward import combine, fields
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.lanes import LANES, four_inner_products
+from dmmlab.engine.tape import BACK
 
 
 @compiled
-def norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room):
+def norm_adjoint(ranks, values, gradients, to, a, rows, t, n, scratch):
     """At a tie the tied rows share, or of them those that come last in the tie order."""
-    o, g = row(values, to, stride, t, n), row(slopes, to, stride, t, n)
-    top, count, ranked = room[:n], room[n : 2 * n], len(ranks) > 0
-    set_row(room, 0, n, 0, n, 1.0)
-    set_row(room, 1, n, 0, n, 0.0)
-    for r in range(rows if ranked else 0):
-        v, rank = row(values, a + r, stride, t, n), ranks[a + r]
+    size, g = values[to, t : t + n], gradients[to, t : t + n]
+    top, count, ranked = scratch[0], scratch[1], len(ranks) > 0
+    top[:n], count[:n] = 1.0, 0.0
+    for r in range(a, a + rows if ranked else a):
+        x = values[r, t : t + n]
         for i in range(n):
-            if abs(v[i]) == o[i]:
-                top[i] = max(top[i], rank)
-    for r in range(rows):
-        v, rank = row(values, a + r, stride, t, n), ranks[a + r] if ranked else top[0]
+            if abs(x[i]) == size[i]:
+                top[i] = max(top[i], ranks[r])
+    for r in range(a, a + rows):
+        x, rank = values[r, t : t + n], ranks[r] if ranked else top[0]
         for i in range(n):
-            count[i] += 1.0 if abs(v[i]) == o[i] and rank == top[i] else 0.0
+            count[i] += 1.0 if abs(x[i]) == size[i] and rank == top[i] else 0.0
     for i in range(n):
         count[i] = g[i] / count[i]
-    for r in range(rows):
-        v, rank = row(values, a + r, stride, t, n), ranks[a + r] if ranked else top[0]
-        out = row(slopes, a + r, stride, t, n)
+    for r in range(a, a + rows):
+        x, rank, out = values[r, t : t + n], ranks[r] if ranked else top[0], gradients[r, t : t + n]
         for i in range(n):
-            share = count[i] if v[i] > 0 else -count[i]
-            out[i] += share if abs(v[i]) == o[i] and rank == top[i] and v[i] != 0 else 0.0
+            share = count[i] if x[i] > 0 else -count[i]
+            out[i] += share if abs(x[i]) == size[i] and rank == top[i] and x[i] != 0 else 0.0
 
 
 @compiled
-def sums_adjoint(slopes, stride, to, a, rows, t, n, cut):
+def sums_adjoint(gradients, to, a, rows, t, n, cut):
     """What comes back to a running sum also belongs to all ticks before, unless the gradient stops there."""
-    for r in range(0, 0 if cut else rows - 3, 4):
-        g0, g1 = row(slopes, to + r, stride, t - 1, n + 1), row(slopes, to + r + 1, stride, t - 1, n + 1)
-        g2, g3 = row(slopes, to + r + 2, stride, t - 1, n + 1), row(slopes, to + r + 3, stride, t - 1, n + 1)
-        for i in range(n, 0, -1):
-            g0[i - 1] += g0[i]
-            g1[i - 1] += g1[i]
-            g2[i - 1] += g2[i]
-            g3[i - 1] += g3[i]
-    for r in range(rows if cut else rows // 4 * 4, rows):
-        g = row(slopes, to + r, stride, t - 1, n + 1)
-        for i in range(n, 0, -1):
-            g[i - 1] += g[i]
-    for r in range(rows):
-        g, out = row(slopes, to + r, stride, t, n), row(slopes, a + r, stride, t, n)
-        for i in range(n):
-            out[i] += g[i]
+    for i in range(t + n - 1, t - 1, -1):
+        for r in range(rows):
+            g = gradients[to + r, i]
+            gradients[a + r, i] += g
+            if not cut:
+                gradients[to + r, i - 1] += g
 
 
 @compiled
-def inner_adjoint(values, slopes, stride, to, a, b, rows, t, n):
+def inner_adjoint(values, gradients, to, a, b, rows, t, n):
     """Each factor gets what came back times the other factor."""
-    g = row(slopes, to, stride, t, n)
+    g = gradients[to, t : t + n]
     for r in range(rows):
-        v, to_v = row(values, a + r, stride, t, n), row(slopes, a + r, stride, t, n)
-        w, to_w = row(values, b + r, stride, t, n), row(slopes, b + r, stride, t, n)
+        x, to_x = values[a + r, t : t + n], gradients[a + r, t : t + n]
+        y, to_y = values[b + r, t : t + n], gradients[b + r, t : t + n]
         for i in range(n):
-            to_v[i] += g[i] * w[i]
+            to_x[i] += g[i] * y[i]
         for i in range(n):
-            to_w[i] += g[i] * v[i]
+            to_y[i] += g[i] * x[i]
 
 
 @compiled
-def elementwise_adjoint(code, g, v, to_v, to_w, x):
-    """What came back, where the instruction let it pass."""
+def passed(code, g, x, constant):
+    """What an instruction lets pass of a change or a gradient, to or from its first operand x."""
     if code == op.RELU:
-        for i in range(len(g)):
-            to_v[i] += g[i] if v[i] > 0 else 0.0
-    elif code == op.CLIP:
-        for i in range(len(g)):
-            to_v[i] += g[i] if abs(v[i]) < x else 0.0
-    elif code == op.NEGATE:
-        for i in range(len(g)):
-            to_v[i] -= g[i]
-    elif code != op.STEP:
-        for i in range(len(g)):
-            to_v[i] += g[i]
-    if code == op.ADD:
-        for i in range(len(g)):
-            to_w[i] += g[i]
-    elif code == op.SUBTRACT:
-        for i in range(len(g)):
-            to_w[i] -= g[i]
+        return g if x > 0 else 0.0
+    if code == op.CLIP:
+        return g if abs(x) < constant else 0.0
+    if code == op.NEGATE:
+        return -g
+    return 0.0 if code == op.STEP else g
 
 
 @compiled
-def adjoints(table, constants, ranks, values, slopes, stride, begin, end, t, n, truncated, room):
+def formula_adjoint(code, constant, values, gradients, to, a, b, t, n):
+    """One row of the instructions that work tick by tick."""
+    g, x, out = gradients[to, t : t + n], values[a, t : t + n], gradients[a, t : t + n]
+    for i in range(n):
+        out[i] += passed(code, g[i], x[i], constant)
+    if code == op.ADD or code == op.SUBTRACT:
+        out = gradients[b, t : t + n]
+        for i in range(n):
+            out[i] += g[i] if code == op.ADD else -g[i]
+
+
+@compiled
+def run_adjoints(tape, values, gradients, begin, end, t, n, truncated, scratch):
     """The instructions `begin` to `end` in reverse: from the gradient of results to that of operands."""
     for c in range(end - 1, begin - 1, -1):
-        code, to, a, b, rows = table[c, 0], table[c, 1], table[c, 2], table[c, 3], table[c, 4]
-        extra, fresh = table[c, 5], table[c, 6]
+        code, to, a, b, rows, extra, fresh = fields(tape.code, c)
         for r in range(rows):
             if fresh & 1:
-                set_row(slopes, a + r, stride, t, n, 0.0)
+                gradients[a + r, t : t + n] = 0.0
             if fresh & 2:
-                set_row(slopes, b + r, stride, t, n, 0.0)
+                gradients[b + r, t : t + n] = 0.0
         if code == op.SUM:
-            sums_adjoint(slopes, stride, to, a, rows, t, n, truncated and extra == 1)
+            sums_adjoint(gradients, to, a, rows, t, n, truncated and extra == 1)
         elif code == op.NORM:
-            norm_adjoint(ranks, values, slopes, stride, to, a, rows, t, n, room)
-        elif code in (op.INNER, op.INNER_MORE):
-            inner_adjoint(values, slopes, stride, to, a, b, rows, t, n)
-        elif code not in (op.FILL, op.CHARACTER):
+            norm_adjoint(tape.ranks, values, gradients, to, a, rows, t, n, scratch)
+        elif code == op.INNER or code == op.INNER_MORE:
+            inner_adjoint(values, gradients, to, a, b, rows, t, n)
+        elif code != op.FILL and code != op.CHARACTER:
             for r in range(rows):
-                g, v = row(slopes, to + r, stride, t, n), row(values, a + r, stride, t, n)
-                to_v, to_w = row(slopes, a + r, stride, t, n), row(slopes, b + r, stride, t, n)
-                elementwise_adjoint(code, g, v, to_v, to_w, constants[extra])
+                formula_adjoint(code, tape.constants[extra], values, gradients, to + r, a + r, b + r, t, n)
 
 
 @compiled
-def add_slopes(rows, first, targets, links, values, slopes, stride, n, gradient):
+def add_weight_gradients(tape, values, gradients, n, gradient):
     """Add to `gradient`, for each trained link, the inner product of what it carried and what came back."""
-    for j in range(len(rows)):
-        v, last = row(values, rows[j], stride, 0, n), first[j + 1]
-        for k in range(first[j], last, 4):
-            k1, k2, k3 = min(k + 1, last - 1), min(k + 2, last - 1), min(k + 3, last - 1)
-            a, b = row(slopes, targets[k], stride, 1, n), row(slopes, targets[k1], stride, 1, n)
-            c, d = row(slopes, targets[k2], stride, 1, n), row(slopes, targets[k3], stride, 1, n)
-            if n >= LANES:
-                x, y, z, u = four_inner_products(v, a, b, c, d, n)
-            else:
-                x = y = z = u = v[0] * 0
+    targets, links, stride = tape.entries[0], tape.entries[1], values.shape[1]
+    for j in range(tape.sizes[BACK], tape.jobs.shape[1]):
+        row, first, last = tape.jobs[0, j], tape.jobs[1, j], tape.jobs[2, j]
+        if n < LANES:
+            for k in range(first, last):
+                total = values[row, 0] * 0
                 for i in range(n):
-                    x += v[i] * a[i]
-                    y += v[i] * b[i]
-                    z += v[i] * c[i]
-                    u += v[i] * d[i]
-            gradient[links[k]] += x
-            if k + 1 < last:
-                gradient[links[k1]] += y
-            if k + 2 < last:
-                gradient[links[k2]] += z
-            if k + 3 < last:
-                gradient[links[k3]] += u
+                    total += values[row, i] * gradients[targets[k], i + 1]
+                gradient[links[k]] += total
+            continue
+        for k in range(first, last, 4):  # four links at a time, the last of them perhaps more than once
+            a, b = targets[k] * stride + 1, targets[min(k + 1, last - 1)] * stride + 1
+            c, d = targets[min(k + 2, last - 1)] * stride + 1, targets[min(k + 3, last - 1)] * stride + 1
+            sums = four_inner_products(values, gradients, row * stride, a, b, c, d, n)
+            for i in range(min(4, last - k)):
+                gradient[links[k + i]] += sums[i]
 
 
 @compiled
-def run_backward(program, values, slopes, stride, n, weights, truncated, room, gradient):
-    """All blocks in reverse, after `run_forward`; `slopes` holds the gradient of the answers and of the last state."""
-    p, ends = program, (program.back_first, program.back_last)
-    for r in p.cleared:
-        set_row(slopes, r, stride, 0, n + 1, 0.0)
-    for block in range(len(p.blocks) - 1, -1, -1):
-        begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
-        first, last = p.code[end - 1, 1], p.code[end - 1, 2]
-        if not looped:
-            combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, 0, 1, n, first, last)
-            adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, 1, n, truncated, room)
-        for t in range(n if looped else 0, 0, -1):
-            adjoints(p.code, p.constants, p.ranks, values, slopes, stride, begin, end, t, 1, truncated, room)
-            combine(p.back_rows, *ends, p.back_targets, weights, slopes, slopes, stride, t - 1, t, 1, first, last)
-    add_slopes(p.slope_rows, p.slope_first, p.slope_targets, p.slope_links, values, slopes, stride, n, gradient)
+def run_backward(tape, values, gradients, n, weights, truncated, scratch, gradient):
+    """All blocks in reverse, after `run_forward`; `gradients` holds that of the answers and of the last state."""
+    for r in tape.cleared:
+        gradients[r, : n + 1] = 0.0
+    for block in tape.blocks[::-1]:
+        begin, end, first, last = block[1], block[2], block[5], block[6]
+        if block[0]:
+            for t in range(n, 0, -1):
+                run_adjoints(tape, values, gradients, begin, end, t, 1, truncated, scratch)
+                combine(tape.jobs, tape.entries, weights, gradients, t - 1, t, 1, first, last)
+        else:
+            combine(tape.jobs, tape.entries, weights, gradients, 0, 1, n, first, last)
+            run_adjoints(tape, values, gradients, begin, end, 1, n, truncated, scratch)
+    add_weight_gradients(tape, values, gradients, n, gradient)

@@ -1,4 +1,4 @@
-"""A machine compiled: which instructions run in which order, and where their rows lie.
+"""A machine compiled: which instructions run in which order, and what arrives where along the links.
 
 Neurons that can reach the output are grouped into blocks: all those of a depth whose links run forwards, or one
 strongly connected component. A block's instructions run for all ticks at once, those of a component for a tick at a
@@ -7,53 +7,55 @@ time. An accumulator whose only loop is its own fixed memory is no loop: it is a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.engine.carried import NUM, End, fields_of, possible_keys
 from dmmlab.engine.graphs import components, reached
-from dmmlab.engine.instructions import EMPTY, GATHER, LINK, Emitter, Instruction, Stream
+from dmmlab.engine.instructions import Instruction, InstructionWriter, Stream
+from dmmlab.engine.keys import NUM, End, fields_of, possible_keys
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import SCALAR, find_kind
 
 Array = np.ndarray
 
 
-@dataclass
-class Block:
-    """Neurons whose instructions run together: `code` is their span; `frozen` where no trainable link leads."""
+class Neurons(NamedTuple):
+    """Neurons whose instructions run together; `frozen` where no trainable link leads."""
 
-    neurons: list[str]
+    names: list[str]
     looped: bool
     frozen: bool
-    code: tuple[int, int] = (0, 0)
-    first_chunk: int = 0
 
 
-class Job(NamedTuple):
-    """What arrives at one chunk of an input field: output ends and places of weights, in link order."""
+class Block(NamedTuple):
+    """Instructions that run together; `emitted` are the chunks that others read."""
 
-    chunk: int
-    sources: list[tuple[End, int]]
-    cut: bool  # the truncated gradient does not pass
+    code: list[Instruction]
+    first_chunk: int
+    emitted: list[int]
+    looped: bool
+    frozen: bool
 
 
-@dataclass
-class Structure:
-    """A machine's blocks, instructions and links, in chunks: the same for all strings.
+class Structure(NamedTuple):
+    """A compiled machine in chunks, the same for all strings.
 
-    `weights` are the values of the fixed links; soft link i is weight i, fixed link j is weight `links` + j.
+    A job is what arrives at one chunk of an input field: entries, in link order, each with the chunk that is read and
+    the place of a weight. Soft link i has weight i, fixed link j has weight `links` + j.
     """
 
     links: int
-    weights: Array
-    blocks: list[Block] = field(default_factory=list)
-    jobs: list[list[Job]] = field(default_factory=list)  # of every block
-    streams: dict[End, Stream] = field(default_factory=dict)  # what output fields emit
-    answers: tuple[int, int] = (0, 0)  # chunks of the two fields of the output
+    blocks: list[Block]
+    chunks: Array  # their classes
+    jobs: Array  # (jobs, 4): block, chunk, whether the truncated gradient stops there, number of entries
+    sources: Array  # of all entries: the chunk that is read
+    places: Array  # of all entries: the place of the weight
+    constants: Array
+    fixed: Array  # weights of the fixed links
+    letters: dict[str, int]  # classes of the characters that kinds emit by themselves
+    answers: list[int]  # chunks of the two fields of the output
 
 
 # ---- which neurons, in which order ----
@@ -65,93 +67,116 @@ def _memories(machine: Machine) -> set[Link]:
     return {link for link in own if link.to_field == find_kind(machine.neurons[link[0]]).memory}
 
 
-def _find_blocks(machine: Machine, soft: Iterable[Link], links: Iterable[Link], memories: set[Link]) -> list[Block]:
+def _find_blocks(machine: Machine, links: Iterable[Link], memories: set[Link]) -> list[Neurons]:
     """The live neurons in blocks, in an order in which each reads only from itself and those before; frozen first."""
     live = reached([machine.output], [(link.to_neuron, link.from_neuron) for link in links])
     sources: dict[str, list[str]] = {name: [] for name in machine.neurons if name in live}
     for link in links:
         if link.to_neuron in live and link not in memories:
             sources[link.to_neuron].append(link.from_neuron)
-    trained = {link.to_neuron for link in soft}
+    fixed = machine.fixed_links
+    warm = {machine.output, *(link.to_neuron for link in links if link not in fixed)}
+    place = {name: i for i, name in enumerate(sources)}
     depth: dict[str, int] = {}
     frozen: dict[str, bool] = {}
-    chosen: dict[tuple, Block] = {}
-    place = {name: i for i, name in enumerate(sources)}
+    blocks: dict[tuple, Neurons] = {}
     for part in components(sources):
         looped = len(part) > 1 or part[0] in sources[part[0]]
         before = {source for name in part for source in sources[name]} - {*part}
         level = 1 + max((depth[each] for each in before), default=-1)
-        cold = not trained & {*part} and all(frozen[each] for each in before) and machine.output not in part
+        cold = warm.isdisjoint(part) and all(frozen[each] for each in before)
         depth |= dict.fromkeys(part, level)
         frozen |= dict.fromkeys(part, cold)
         key = (not cold, level, min(place[name] for name in part) if looped else -1)
-        chosen.setdefault(key, Block([], looped, cold)).neurons.extend(part)
-    for block in chosen.values():
-        block.neurons.sort(key=place.__getitem__)
-    return [chosen[key] for key in sorted(chosen)]
+        blocks.setdefault(key, Neurons([], looped, cold)).names.extend(part)
+    for block in blocks.values():
+        block.names.sort(key=place.__getitem__)
+    return [blocks[key] for key in sorted(blocks)]
 
 
 # ---- what they do ----
 
 
-def compile_machine(machine: Machine) -> tuple[Structure, Emitter]:
-    """The structure and the instructions. Raises DMMError for kinds of trees, and for not exactly one output."""
-    inputs, outputs, letters = possible_keys(machine, machine.links)
-    place = {link: i for i, link in enumerate((*machine.links, *machine.fixed_links))}
-    flowing = [link for link in place if inputs.get(link[:2], 0) & outputs.get(link[2:], 0)]
-    soft, memories = [link for link in flowing if place[link] < len(machine.links)], _memories(machine)
-    fixed = np.array([*machine.fixed_links.values()], float)
-    structure = Structure(len(machine.links), fixed, _find_blocks(machine, soft, flowing, memories))
-    emitter, writer = Emitter(machine.dot_clip, letters), _Writer(machine, structure, place, flowing, outputs)
-    for number, block in enumerate(structure.blocks):
-        start, block.first_chunk = len(emitter.code), len(emitter.chunks)
-        emitter.code.append(Instruction(LINK, number))
-        writer.write(emitter, block, set() if block.looped else memories)
-        emitter.code.append(Instruction(GATHER, number))
-        block.code = start, len(emitter.code)
-    return structure, emitter
+def compile_machine(machine: Machine) -> Structure:
+    """A machine in blocks of instructions. Raises DMMError for kinds of trees, and for not exactly one output."""
+    compiler = _Compiler(machine)
+    blocks = [compiler.block(each) for each in compiler.blocks]
+    writer = compiler.writer
+    return Structure(
+        links=len(machine.links),
+        blocks=blocks,
+        chunks=np.array(writer.chunks, int),
+        jobs=np.array(compiler.jobs, int),
+        sources=np.array(compiler.sources, int),
+        places=np.array(compiler.places, int),
+        constants=np.array(writer.constants),
+        fixed=np.array([*machine.fixed_links.values()], float),
+        letters=writer.letters,
+        answers=[compiler.given[compiler.output, side].first for side in ("dict-1", "dict-2")],
+    )
 
 
-class _Writer:
-    """Writes the blocks of a machine one after another into its structure."""
+class _Compiler:
+    """Compiles the blocks of a machine one after another."""
 
-    def __init__(
-        self,
-        machine: Machine,
-        structure: Structure,
-        place: dict[Link, int],
-        flowing: list[Link],
-        outputs: dict[End, int],
-    ) -> None:
-        self.machine, self.structure, self.place, self.outputs = machine, structure, place, outputs
+    def __init__(self, machine: Machine) -> None:
+        inputs, self.outputs, letters = possible_keys(machine, machine.links)
+        self.place = {link: i for i, link in enumerate((*machine.links, *machine.fixed_links))}
+        flowing = [link for link in self.place if inputs.get(link[:2], 0) & self.outputs.get(link[2:], 0)]
+        self.output, self.memories = machine.output, _memories(machine)
+        self.blocks = _find_blocks(machine, flowing, self.memories)
+        self.kinds = {name: find_kind(kind) for name, kind in machine.neurons.items()}
+        self.writer = InstructionWriter(machine.dot_clip, letters)
+        self.given: dict[End, Stream] = {}  # what arrives at input fields
+        self.emitted: dict[End, Stream] = {}
         self.into: dict[End, list[Link]] = {}
         for link in flowing:
             self.into.setdefault(link[:2], []).append(link)
+        self.jobs: list[tuple[int, int, bool, int]] = []
+        self.sources: list[int] = []
+        self.places: list[int] = []
 
-    def write(self, emitter: Emitter, block: Block, closed: set[Link]) -> None:
-        """The instructions and jobs of a block; memories in `closed` are running sums."""
-        self.structure.jobs.append([])
-        inputs = {name: self._inputs(emitter, name, closed) for name in block.neurons}
-        for name, given in inputs.items():
-            kind = find_kind(self.machine.neurons[name])
-            remembers = any(link.to_neuron == name for link in closed)
-            cut = remembers and not kind.passes_gradient(kind.memory)
-            for output, stream in kind.up(given, emitter).items():
-                self.structure.streams[name, output] = emitter.running_sum(stream, cut) if remembers else stream
-            if name == self.machine.output:
-                self.structure.answers = tuple(given[side].first for side in ("dict-1", "dict-2"))
+    def block(self, neurons: Neurons) -> Block:
+        """The instructions of some neurons, and their jobs."""
+        closed = set() if neurons.looped else self.memories  # these are running sums
+        start, first_chunk, links = len(self.writer.code), len(self.writer.chunks), {}
+        for name in neurons.names:
+            for field, carries in fields_of(self.kinds[name], name, self.place).items():
+                some = [link for link in self.into.get((name, field), ()) if link not in closed]
+                links[name, field] = some
+                self.given[name, field] = self.writer.allot(self._bits(name, carries, some))
+        remember = {link.to_neuron for link in closed}
+        emitted = {chunk for name in neurons.names for chunk in self._emit(name, links, name in remember)}
+        number = self.blocks.index(neurons)
+        for end, some in links.items():
+            self._add_jobs(number, end, some)
+        return Block(self.writer.code[start:], first_chunk, sorted(emitted), neurons.looped, neurons.frozen)
 
-    def _inputs(self, emitter: Emitter, name: str, closed: set[Link]) -> dict[str, Stream]:
-        kind = find_kind(self.machine.neurons[name])
-        given = {}
-        for port, carries in fields_of(kind, name, self.place).items():
-            some = [link for link in self.into.get((name, port), ()) if link not in closed]
-            bits = 0
-            for link in some:
-                bits |= self.outputs.get(link[2:], 0)
-            bits = NUM if name == self.machine.output else bits & NUM if carries == SCALAR else bits
-            given[port] = emitter.allot(bits) if bits else EMPTY
-            cut = not kind.passes_gradient(port)
-            sources = [(link[2:], self.place[link]) for link in some]
-            self.structure.jobs[-1] += [Job(chunk, sources, cut) for chunk in given[port].chunks]
-        return given
+    def _bits(self, name: str, carries: str, links: list[Link]) -> int:
+        """What may arrive at an input field; the output has its two numbers always."""
+        if name == self.output:
+            return NUM
+        bits = 0
+        for link in links:
+            bits |= self.outputs.get(link[2:], 0)
+        return bits & NUM if carries == SCALAR else bits
+
+    def _emit(self, name: str, fields: Iterable[End], remembers: bool) -> Iterator[int]:
+        """Write what a neuron does; gives the chunks of its output fields."""
+        kind = self.kinds[name]
+        given = {field: self.given[owner, field] for owner, field in fields if owner == name}
+        for field, stream in kind.up(given, self.writer).items():
+            if remembers:
+                stream = self.writer.running_sum(stream, not kind.passes_gradient(kind.memory))
+            self.emitted[name, field] = stream
+            yield from stream.chunks
+
+    def _add_jobs(self, number: int, end: End, links: list[Link]) -> None:
+        """What arrives at an input field, one job a chunk; sources that do not carry its class are left out."""
+        stream, cut = self.given[end], not self.kinds[end[0]].passes_gradient(end[1])
+        read = [(self.emitted[link[2:]], self.place[link]) for link in links]
+        for chunk, which in zip(stream.chunks, stream.classes, strict=True):
+            carrying = [(source, place) for source, place in read if which in source.classes]
+            self.sources += [source.first + source.classes.index(which) for source, _ in carrying]
+            self.places += [place for _, place in carrying]
+            self.jobs.append((number, chunk, cut, len(carrying)))

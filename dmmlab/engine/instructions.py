@@ -1,7 +1,7 @@
 """The kinds' formulas as instructions: one more `Ops`, which writes down what is to be computed, row by row.
 
-A stream is a span of chunks, one for each class of keys it may carry (see `carried`); a chunk has a row for each key of
-its class, and a row holds one number a tick. What a stream can not carry has no row: zero is a span without chunks.
+A stream is a span of chunks, one for each class of keys it may carry (see `keys`). A chunk has a row for each key of
+its class, and a row holds one number a tick. What a stream cannot carry has no row: zero is a span without chunks.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dmmlab.engine.carried import FREE, NUM
+from dmmlab.engine.keys import FREE, NUM
 from dmmlab.trees import NUMBER
 
-# Codes of instructions. LINK and GATHER move streams along links, forwards and backwards; the rest are formulas.
-LINK, GATHER, SUM, ADD, SUBTRACT, COPY, NEGATE = range(7)
-INNER, INNER_MORE, NORM, RELU, STEP, CLIP, FILL, CHARACTER = range(7, 15)
+SUM, ADD, SUBTRACT, COPY, NEGATE, INNER, INNER_MORE, NORM, RELU, STEP, CLIP, FILL, CHARACTER = range(13)
+REDUCTIONS, SOURCES = (INNER, INNER_MORE, NORM), (FILL, CHARACTER)
 
 
 class Stream(NamedTuple):
@@ -34,21 +33,21 @@ class Stream(NamedTuple):
         return range(self.first, self.first + len(self.classes))
 
 
-EMPTY = Stream(0, ())
+EMPTY = Stream(-1, ())
 
 
 class Instruction(NamedTuple):
-    """One step: operands are first chunks (−1 for none), `over` the span whose rows are gone through."""
+    """One step. Result and operands are first chunks (−1 for none); `over` is the span whose rows are gone through."""
 
     code: int
     to: int
-    a: int = -1
-    b: int = -1
-    over: tuple[int, int] = (0, 0)  # first chunk, and one after the last
-    extra: int = 0  # CLIP, FILL: place among the constants; SUM: whether the truncated gradient stops here
+    a: int
+    b: int
+    over: range
+    extra: int  # CLIP, FILL: place among the constants; SUM: whether the truncated gradient stops here
 
 
-class Emitter:
+class InstructionWriter:
     """`dmmlab.neurons.Ops` that write instructions; `chunks` are the classes of all chunks allotted so far."""
 
     def __init__(self, dot_clip: float, letters: Mapping[str, int]) -> None:
@@ -59,38 +58,46 @@ class Emitter:
 
     def allot(self, bits: int) -> Stream:
         """A stream of its own for what these classes carry."""
+        if not bits:
+            return EMPTY
         classes = [1 << place for place in range(1, bits.bit_length()) if bits >> place & 1]
         stream = Stream(len(self.chunks), (*classes, *([NUM] if bits & NUM else [])))
         self.chunks += stream.classes
         return stream
 
-    def write(self, code: int, to: Stream, a: Stream = EMPTY, b: Stream = EMPTY, extra: int = 0) -> Stream:
+    def _write(self, code: int, to: Stream, a: Stream = EMPTY, b: Stream = EMPTY, extra: int = 0) -> Stream:
         """Add an instruction over the rows of `a` (of `to` where there is none); gives back `to`."""
         over = a if a.classes else to
-        ends = [each.first if each.classes else -1 for each in (to, a, b)]
-        self.code.append(Instruction(code, *ends, (over.chunks.start, over.chunks.stop), extra))
+        self.code.append(Instruction(code, to.first, a.first, b.first, over.chunks, extra))
         return to
 
-    def constant_place(self, value: float) -> int:
+    def _constant(self, value: float) -> int:
         """Where among the constants this one stands from now on."""
         self.constants.append(float(value))
         return len(self.constants) - 1
+
+    def _fill(self, to: Stream, value: float) -> Stream:
+        return self._write(FILL, to, extra=self._constant(value))
 
     # ---- the operations ----
 
     def _both(self, code: int, alone: int, a: Stream, b: Stream) -> Stream:
         """A ± b; `alone` is what is done to b where a carries nothing."""
-        if not b.classes or not a.classes and alone == COPY:
-            return a if a.classes else b
+        if not b.classes:
+            return a
+        if not a.classes and alone == COPY:
+            return b
         to = self.allot(sum({*a.classes, *b.classes}))
         if a.classes == b.classes:
-            return self.write(code, to, a, b)
+            return self._write(code, to, a, b)
         for which in to.classes:
-            parts = [each.part(which) for each in (to, a, b)]
-            if parts[1].classes and parts[2].classes:
-                self.write(code, *parts)
+            out, x, y = (each.part(which) for each in (to, a, b))
+            if x.classes and y.classes:
+                self._write(code, out, x, y)
+            elif x.classes:
+                self._write(COPY, out, x)
             else:
-                self.write(COPY if parts[1].classes else alone, parts[0], parts[1] if parts[1].classes else parts[2])
+                self._write(alone, out, y)
         return to
 
     def add(self, a: Stream, b: Stream) -> Stream:
@@ -105,19 +112,19 @@ class Emitter:
             return EMPTY
         to = self.allot(NUM)
         if a.classes == b.classes:
-            return self.write(INNER, to, a, b)
-        for i, which in enumerate(common):
-            self.write(INNER_MORE if i else INNER, to, a.part(which), b.part(which))
+            return self._write(INNER, to, a, b)
+        for which in common:
+            self._write(INNER if which == common[0] else INNER_MORE, to, a.part(which), b.part(which))
         return to
 
     def max_norm(self, a: Stream) -> Stream:
-        return self.write(NORM, self.allot(NUM), a) if a.classes else EMPTY
+        return self._write(NORM, self.allot(NUM), a) if a.classes else EMPTY
 
     def number(self, a: Stream) -> Stream:
         return a.part(NUM)
 
     def _each(self, code: int, a: Stream, extra: int = 0) -> Stream:
-        return self.write(code, self.allot(sum(a.classes)), a, extra=extra) if a.classes else EMPTY
+        return self._write(code, self.allot(sum(a.classes)), a, extra=extra) if a.classes else EMPTY
 
     def relu(self, a: Stream) -> Stream:
         return self._each(RELU, a)
@@ -126,23 +133,22 @@ class Emitter:
         return self._each(STEP, a)
 
     def clip(self, a: Stream, bound: float) -> Stream:
-        return self._each(CLIP, a, self.constant_place(bound))
+        return self._each(CLIP, a, self._constant(bound))
 
     def running_sum(self, a: Stream, cut: bool) -> Stream:
-        """Σ of a over the ticks so far: a memory closed by its own link of weight 1; `cut` as in `Instruction`."""
+        """The sum of a over the ticks so far: a memory closed by its own link of weight 1; `cut`: see `Instruction`."""
         return self._each(SUM, a, int(cut))
 
     def constant(self, tree: Mapping[str, float]) -> Stream:
         bits = {key: NUM if key == NUMBER else self.letters[key] for key, value in tree.items() if value}
         to = self.allot(sum(bits.values()))
         for key, which in bits.items():
-            self.write(FILL, to.part(which), extra=self.constant_place(tree[key]))
+            self._fill(to.part(which), tree[key])
         return to
 
     def character(self, timer: Stream) -> Stream:
         if not timer.classes:  # a clock that stands at zero
-            timer = self.write(FILL, self.allot(NUM), extra=self.constant_place(0.0))
+            timer = self._fill(self.allot(NUM), 0.0)
         to = self.allot(FREE | sum(self.letters.values()))
-        place = to.chunks
-        self.code.append(Instruction(CHARACTER, to.first, timer.first, -1, (place.start, place.stop)))
+        self.code.append(Instruction(CHARACTER, to.first, timer.first, -1, to.chunks, 0))
         return to

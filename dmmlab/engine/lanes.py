@@ -1,4 +1,4 @@
-"""Two inner loops in explicit vectors of eight numbers, so that every processor adds in the order written here.
+"""Two sums of products in explicit vectors of eight numbers, so that every processor adds in the order written here.
 
 LLVM must not reorder a sum, and so leaves a plain loop over it slow. Here the order is part of the program: a
 combination adds its terms in the order of the links; an inner product runs eight sums, lane by lane, and then adds
@@ -7,7 +7,7 @@ neighbours. Processors with shorter vectors do the same with more instructions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -16,27 +16,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 8
-WIDE = 48  # numbers of a wide block of a combination: its sums fit the registers
-INDEX = types.int64
+WIDE = 48  # numbers of a wide part of a combination: its sums fit the registers
+INDEX, LANE = types.int64, ir.IntType(32)
 
 
-def _vector(element: ir.Type, align: int) -> tuple[ir.Type, Callable, Callable]:
-    """The vector type, and functions that load one from an array's place and store one there."""
-    vector = ir.VectorType(element, LANES)
-
-    def place(builder: Any, pointer: Any, index: Any) -> Any:
-        return builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
-
-    def load(builder: Any, pointer: Any, index: Any) -> Any:
-        return builder.load(place(builder, pointer, index), align=align)
-
-    def store(builder: Any, value: Any, pointer: Any, index: Any) -> None:
-        builder.store(value, place(builder, pointer, index), align=align)
-
-    return vector, load, store
-
-
-def _parts(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple:
+def _operands(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[list, list]:
     """Pointers to the data of the arrays among the arguments, and the other arguments, in their order."""
     arrays, others = [], []
     for kind, value in zip(signature.args, arguments, strict=True):
@@ -44,36 +28,55 @@ def _parts(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple:
             arrays.append(context.make_array(kind)(context, builder, value).data)
         else:
             others.append(value)
-    dtype = signature.args[0].dtype
-    return arrays, others, _vector(context.get_value_type(dtype), dtype.bitwidth // 8)
+    return arrays, others
+
+
+def _place(builder: Any, pointer: Any, index: Any) -> Any:
+    """A pointer to the vector that begins at an index of an array."""
+    return builder.bitcast(builder.gep(pointer, [index]), ir.VectorType(pointer.type.pointee, LANES).as_pointer())
+
+
+def _load(builder: Any, pointer: Any, index: Any) -> Any:
+    return builder.load(_place(builder, pointer, index), align=4)
+
+
+def _repeat(builder: Any, number: Any) -> Any:
+    """A vector of the same number in all lanes."""
+    vector = builder.insert_element(ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined), number, LANE(0))
+    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(LANE, LANES), None))
+
+
+def _zeros(builder: Any, pointer: Any, count: int) -> list:
+    """Sums that begin at zero."""
+    zero = ir.Constant(ir.VectorType(pointer.type.pointee, LANES), None)
+    return [cgutils.alloca_once_value(builder, zero) for _ in range(count)]
+
+
+def _add_products(builder: Any, sums: Sequence, factor: Any, pointer: Any, starts: Sequence) -> None:
+    """Add to each sum a factor times the vector that begins at its start."""
+    for each, start in zip(sums, starts, strict=True):
+        product = builder.fmul(factor, _load(builder, pointer, start))
+        builder.store(builder.fadd(builder.load(each), product), each)
 
 
 def _combination(vectors: int) -> Callable:
-    """An intrinsic: out[at + i] = Σ weights[k] · values[rows[k] · stride + shift + i] for i below vectors · LANES."""
+    """An intrinsic: values[to + i] = Σ weights[k] · values[rows[k] · stride + shift + i], i below vectors · LANES."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        arrays, others, (vector, load, store) = _parts(context, builder, signature, arguments)
-        values, rows, weights, out = arrays
-        at, shift, stride, first, last = others
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * LANES)) for _ in range(vectors)]
-        for each in sums:
-            builder.store(ir.Constant(vector, [0.0] * LANES), each)
-        undefined, same = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+        (values, rows, weights), (to, shift, stride, first, last) = _operands(context, builder, signature, arguments)
+        steps = [to.type(i * LANES) for i in range(vectors)]
+        sums = _zeros(builder, values, vectors)
         with cgutils.for_range_slice(builder, first, last, first.type(1), inc=True) as (k, _):
             start = builder.add(builder.mul(builder.load(builder.gep(rows, [k])), stride), shift)
-            weight = builder.load(builder.gep(weights, [k]))
-            spread = builder.insert_element(undefined, weight, ir.IntType(32)(0))
-            spread = builder.shuffle_vector(spread, undefined, same)
-            for i, each in enumerate(sums):
-                value = load(builder, values, builder.add(start, start.type(i * LANES)))
-                builder.store(builder.fadd(builder.load(each), builder.fmul(spread, value)), each)
-        for i, each in enumerate(sums):
-            store(builder, builder.load(each), out, builder.add(at, at.type(i * LANES)))
+            weight = _repeat(builder, builder.load(builder.gep(weights, [k])))
+            _add_products(builder, sums, weight, values, [builder.add(start, step) for step in steps])
+        for each, step in zip(sums, steps, strict=True):
+            builder.store(builder.load(each), _place(builder, values, builder.add(to, step)), align=4)
         return context.get_dummy_value()
 
     @intrinsic
-    def combine(typing: Any, values: Any, rows: Any, weights: Any, out: Any, at: Any, shift: Any, stride: Any, first: Any, last: Any) -> Any:  # fmt: skip # noqa: E501
-        return types.void(values, rows, weights, out, *[INDEX] * 5), generate
+    def combine(typing: Any, values: Any, rows: Any, weights: Any, to: Any, shift: Any, stride: Any, first: Any, last: Any) -> Any:  # fmt: skip # noqa: E501
+        return types.void(values, rows, weights, *[INDEX] * 5), generate
 
     return combine
 
@@ -82,43 +85,34 @@ combine_wide, combine_narrow = _combination(WIDE // LANES), _combination(1)
 
 
 @intrinsic
-def four_inner_products(typing: Any, g: Any, a: Any, b: Any, c: Any, d: Any, count: Any) -> Any:
-    """Σ g · a, Σ g · b, Σ g · c, Σ g · d over the first `count` numbers, at least LANES of them.
+def four_inner_products(typing: Any, x: Any, y: Any, at: Any, a: Any, b: Any, c: Any, d: Any, count: Any) -> Any:
+    """Σ x[at + i] · y[a + i], and the same for b, c, d, over the first `count` numbers, at least LANES of them.
 
     Where `count` is no multiple of LANES the last vectors overlap those before, with zeros for what was counted.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (factor, *others), (count,), (vector, load, _) = _parts(context, builder, signature, arguments)
-        lanes, zero = count.type(LANES), ir.Constant(vector, [0.0] * LANES)
-        rest = builder.srem(count, lanes)
-        whole, last = builder.sub(count, rest), builder.sub(count, lanes)
-        sums = [cgutils.alloca_once_value(builder, zero) for _ in others]
-        for each in sums:
-            builder.store(zero, each)
-
-        def add(place: Any, left: Any) -> None:
-            for each, other in zip(sums, others, strict=True):
-                product = builder.fmul(left, load(builder, other, place))
-                builder.store(builder.fadd(builder.load(each), product), each)
-
-        with cgutils.for_range_slice(builder, count.type(0), whole, lanes, inc=True) as (i, _):
-            add(i, load(builder, factor, i))
+        (x, y), (at, *starts, count) = _operands(context, builder, signature, arguments)
+        lanes, zero = count.type(LANES), ir.Constant(ir.VectorType(x.type.pointee, LANES), None)
+        rest, last = builder.srem(count, lanes), builder.sub(count, lanes)
+        sums = _zeros(builder, x, len(starts))
+        with cgutils.for_range_slice(builder, count.type(0), builder.sub(count, rest), lanes, inc=True) as (i, _):
+            factor = _load(builder, x, builder.add(at, i))
+            _add_products(builder, sums, factor, y, [builder.add(start, i) for start in starts])
         with builder.if_then(builder.icmp_signed("!=", rest, count.type(0))):
-            numbers = ir.VectorType(count.type, LANES)
-            bound = builder.insert_element(
-                ir.Constant(numbers, ir.Undefined), builder.sub(lanes, rest), ir.IntType(32)(0)
-            )
-            bound = builder.shuffle_vector(bound, bound, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None))
-            new = builder.icmp_signed(">=", ir.Constant(numbers, list(range(LANES))), bound)
-            add(last, builder.select(new, load(builder, factor, last), zero))
-        results = []
-        for each in sums:
-            vector_sum = builder.load(each)
-            terms = [builder.extract_element(vector_sum, ir.IntType(32)(lane)) for lane in range(LANES)]
-            while len(terms) > 1:
-                terms = [builder.fadd(x, y) for x, y in zip(terms[::2], terms[1::2], strict=True)]
-            results += terms
+            numbers = ir.Constant(ir.VectorType(count.type, LANES), list(range(LANES)))
+            new = builder.icmp_signed(">=", numbers, _repeat(builder, builder.sub(lanes, rest)))
+            factor = builder.select(new, _load(builder, x, builder.add(at, last)), zero)
+            _add_products(builder, sums, factor, y, [builder.add(start, last) for start in starts])
+        results = [_add_lanes(builder, builder.load(each)) for each in sums]
         return context.make_tuple(builder, signature.return_type, results)
 
-    return types.UniTuple(g.dtype, 4)(g, a, b, c, d, INDEX), generate
+    return types.UniTuple(x.dtype, 4)(x, y, *[INDEX] * 6), generate
+
+
+def _add_lanes(builder: Any, vector: Any) -> Any:
+    """The sum of a vector: neighbours first, then pairs of neighbours."""
+    terms = [builder.extract_element(vector, LANE(lane)) for lane in range(LANES)]
+    while len(terms) > 1:
+        terms = [builder.fadd(x, y) for x, y in zip(terms[::2], terms[1::2], strict=True)]
+    return terms[0]

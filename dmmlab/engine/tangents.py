@@ -1,76 +1,77 @@
 """The third of the compiled loops: how all rows change along a direction of the weights, exactly.
 
-`tangents` hold the changes of what stands in the same rows of `values`. Least squares lives on them.
+`tangents` hold the changes of what stands in the same places of `values`. Least squares lives on them.
 """
 
 from __future__ import annotations
 
 from dmmlab.engine import instructions as op
-from dmmlab.engine.forward import combine, elementwise, row, running_sums, set_row
+from dmmlab.engine.backward import passed
+from dmmlab.engine.forward import combine, fields, formula, running_sums
 from dmmlab.engine.jit import compiled
 
 
 @compiled
-def norm_tangent(values, tangents, stride, to, a, rows, t, n):
+def norm_tangent(values, tangents, to, a, rows, t, n):
     """The mean over the tied rows of the change of their sizes."""
-    o, out = row(values, to, stride, t, n), row(tangents, to, stride, t, n)
-    for i in range(n):
-        total, count = out[0] * 0, 0.0
-        for r in range(rows):
-            v = values[(a + r) * stride + t + i]
-            if abs(v) == o[i]:
+    for i in range(t, t + n):
+        total, count = tangents[to, i] * 0, 0.0
+        for r in range(a, a + rows):
+            x, change = values[r, i], tangents[r, i]
+            if abs(x) == values[to, i]:
                 count += 1.0
-                if v != 0:
-                    change = tangents[(a + r) * stride + t + i]
-                    total += change if v > 0 else -change
-        out[i] = total / count
+                if x != 0:
+                    total += change if x > 0 else -change
+        tangents[to, i] = total / count
 
 
 @compiled
-def formulas_tangent(constants, values, tangents, stride, line, t, n):
-    """One instruction but for links: the change of its result, from those of its operands."""
-    code, to, a, b, rows, extra = line[0], line[1], line[2], line[3], line[4], line[5]
-    if code == op.SUM:
-        running_sums(tangents, to, a, rows, stride, t, n)
-    elif code == op.NORM:
-        norm_tangent(values, tangents, stride, to, a, rows, t, n)
-    elif code == op.INNER:
-        set_row(tangents, to, stride, t, n, 0.0)
+def inner_tangent(values, tangents, to, a, b, rows, t, n):
+    """Add what the change of each factor brings about."""
     for r in range(rows):
-        out, x = row(tangents, to + r, stride, t, n), row(tangents, a + r, stride, t, n)
-        v = row(values, a + r, stride, t, n)
-        if code in (op.INNER, op.INNER_MORE):
-            out = row(tangents, to, stride, t, n)
-            w, y = row(values, b + r, stride, t, n), row(tangents, b + r, stride, t, n)
-            for i in range(n):
-                out[i] += x[i] * w[i] + v[i] * y[i]
-        elif code == op.RELU:
-            for i in range(n):
-                out[i] = x[i] if v[i] > 0 else 0.0
-        elif code == op.CLIP:
-            bound = constants[extra]
-            for i in range(n):
-                out[i] = x[i] if abs(v[i]) < bound else 0.0
-        elif code in (op.ADD, op.SUBTRACT, op.COPY, op.NEGATE):  # they are linear
-            elementwise(code, out, x, row(tangents, b + r, stride, t, n), 0.0)
+        for i in range(t, t + n):
+            tangents[to, i] += tangents[a + r, i] * values[b + r, i] + values[a + r, i] * tangents[b + r, i]
 
 
 @compiled
-def run_tangent(program, values, tangents, stride, n, weights, moves):
+def run_changes(tape, values, tangents, begin, end, t, n):
+    """The instructions `begin` to `end`: the change of their results, from those of their operands."""
+    for c in range(begin, end):
+        code, to, a, b, rows, extra, _ = fields(tape.code, c)
+        if code == op.SUM:
+            running_sums(tangents, to, a, rows, t, n)
+        elif code == op.NORM:
+            norm_tangent(values, tangents, to, a, rows, t, n)
+        elif code == op.INNER or code == op.INNER_MORE:
+            if code == op.INNER:
+                tangents[to, t : t + n] = 0.0
+            inner_tangent(values, tangents, to, a, b, rows, t, n)
+        elif code != op.FILL and code != op.CHARACTER:
+            for r in range(rows):
+                for i in range(t, t + n):
+                    change = passed(code, tangents[a + r, i], values[a + r, i], tape.constants[extra])
+                    if code == op.ADD or code == op.SUBTRACT:
+                        change = formula(code, change, tangents[b + r, i], 0.0)
+                    tangents[to + r, i] = change
+
+
+@compiled
+def add_moves(tape, values, tangents, moves, t, n, begin, end):
+    """Add to jobs `begin` to `end` what the changes of their weights bring about."""
+    for j in range(begin, end):
+        for k in range(tape.jobs[1, j], tape.jobs[2, j]):
+            if moves[k] != 0:
+                out, x = tangents[tape.jobs[0, j], t : t + n], values[tape.entries[0, k], t - 1 : t - 1 + n]
+                for i in range(n):
+                    out[i] += moves[k] * x[i]
+
+
+@compiled
+def run_tangent(tape, values, tangents, n, weights, moves):
     """All blocks in order, after `run_forward`, where `moves` are the changes of the weights of all entries."""
-    p, ends = program, (program.job_first[:-1], program.job_first[1:])
-    for block in range(len(p.blocks)):
-        begin, end, looped = p.blocks[block, 0], p.blocks[block, 1], p.blocks[block, 2]
-        job, last_job = p.blocks[block, 3], p.blocks[block, 4]
-        for t in range(1, n + 1 if looped else 2):
-            m = 1 if looped else n
-            combine(p.job_rows, *ends, p.job_sources, weights, tangents, tangents, stride, t, t - 1, m, job, last_job)
-            for j in range(job, last_job):
-                for k in range(p.job_first[j], p.job_first[j + 1]):
-                    if moves[k] != 0:
-                        out = row(tangents, p.job_rows[j], stride, t, m)
-                        v = row(values, p.job_sources[k], stride, t - 1, m)
-                        for i in range(m):
-                            out[i] += moves[k] * v[i]
-            for c in range(begin, end):
-                formulas_tangent(p.constants, values, tangents, stride, p.code[c], t, m)
+    for block in tape.blocks:
+        m = 1 if block[0] else n
+        for t in range(1, n + 1, m):
+            combine(tape.jobs, tape.entries, weights, tangents, t, t - 1, m, block[3], block[4])
+            add_moves(tape, values, tangents, moves, t, m, block[3], block[4])
+            run_changes(tape, values, tangents, block[1], block[2], t, m)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -28,13 +28,13 @@ def threads() -> int:
     return usable_cores()
 
 
-def room(values: int, slopes: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """Two arrays of at least these sizes that belong to this thread; what they hold is what the last user left."""
-    kept = _own.__dict__.setdefault(dtype, [np.zeros(0, dtype), np.zeros(0, dtype)])
-    for i, size in enumerate((values, slopes)):
+def buffers(sizes: Sequence[int], dtype: type) -> list[np.ndarray]:
+    """Arrays of at least these sizes that belong to this thread; they hold what the last user left."""
+    kept = _own.__dict__.setdefault(dtype, [np.zeros(0, dtype) for _ in sizes])
+    for i, size in enumerate(sizes):
         if len(kept[i]) < size:
             kept[i] = np.zeros(size, dtype)
-    return kept[0], kept[1]
+    return kept
 
 
 @cache
@@ -42,7 +42,7 @@ def _pool(process: int, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, "dmmlab")
 
 
-def share(do: Callable[[int, int, int, int], None], costs: list[int], members: int) -> None:
+def run_in_threads(do: Callable[[int, int, int, int], None], costs: list[int], members: int) -> None:
     """Call do(first string, end, first member, end) until all are done, on threads where there is enough to do.
 
     `costs` are the numbers to compute for one member, one a string. The order of the calls is open, so each must have

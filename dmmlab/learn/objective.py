@@ -119,6 +119,6 @@ class Objective:
             [self.machine.to_dict(), task.teacher.to_dict()],
             [task.strings, task.ticks, task.ticks_per_character],
             [self.l1, self.l2, self.rows, self.memory_gradient, self.tie_order, np.dtype(engine.dtype).name],
-            [engine.windows(i) for i in range(len(task.strings))],
+            [engine.segments(i) for i in range(len(task.strings))],
         ]
         return hashlib.sha256(json.dumps(content, default=float).encode()).hexdigest()

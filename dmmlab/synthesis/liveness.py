@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from dmmlab.engine.carried import possible_keys
 from dmmlab.engine.graphs import reached
+from dmmlab.engine.keys import possible_keys
 from dmmlab.machines import Link, Machine
 from dmmlab.vvalues import from_leaves
 

@@ -23,7 +23,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dmmlab.builders import feedforward
-from dmmlab.engine.carried import possible_keys
+from dmmlab.engine.keys import possible_keys
 from dmmlab.engine.threads import engine_threads
 from dmmlab.files import DMMError, check_int, read_json, write_json
 from dmmlab.learn.objective import Objective

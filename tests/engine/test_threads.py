@@ -56,4 +56,4 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
             raise kind("here")
 
         with pytest.raises(kind, match="here"):
-            threads.share(fail, [1, 1], 4)
+            threads.run_in_threads(fail, [1, 1], 4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.engine import Engine
-from dmmlab.engine.carried import FREE, NUM, possible_keys
+from dmmlab.engine.keys import FREE, NUM, possible_keys
 from dmmlab.inputs import Inputs
 from dmmlab.interpreter import trace
 from dmmlab.learn.julia import initialize

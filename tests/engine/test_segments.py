@@ -1,4 +1,4 @@
-"""Runs gone through in windows: the same values bit by bit, the same gradients, and memory that does not grow."""
+"""Runs that are cut into segments: the same values bit by bit, the same gradients, and memory that does not grow."""
 
 import autograd.numpy as np
 import numpy as onp
@@ -10,6 +10,7 @@ from test_engine import MACHINES, random_weights, wired_machines
 
 from dmmlab.builders import recurrent
 from dmmlab.engine import Engine
+from dmmlab.engine.compiled_machine import divide
 from dmmlab.inputs import Inputs
 from dmmlab.learn.objective import Objective
 
@@ -19,7 +20,7 @@ def compiled(machine, *fed, **options):
     return Engine(machine, Inputs(*fed), **options)
 
 
-MEMORIES = [0.02, 0.01, 0.004, 1e-6]  # MB: some windows and many
+MEMORIES = [0.02, 0.01, 0.004, 1e-6]  # MB: some segments and many
 
 
 def both(engine, weights, memory_gradient):
@@ -30,7 +31,7 @@ def both(engine, weights, memory_gradient):
 
 @pytest.mark.parametrize("memory_gradient", ["full", "truncated"])
 @pytest.mark.parametrize("name", MACHINES)
-def test_windows_change_no_bit_of_the_answers_and_nothing_of_the_gradient(name, memory_gradient):
+def test_segments_change_no_bit_of_the_answers_and_nothing_of_the_gradient(name, memory_gradient):
     machine = random_weights(MACHINES[name], 1, scale=0.3)
     weights = machine.vector() * onp.array([[1.0], [0.5], [0.7]])
     fed = ["abca. b", "zz."], [34, 20], 4
@@ -38,11 +39,11 @@ def test_windows_change_no_bit_of_the_answers_and_nothing_of_the_gradient(name, 
     counts = set()
     for memory in MEMORIES:
         engine = compiled(machine, *fed, memory=memory)
-        counts.add(engine.windows(0))
+        counts.add(engine.segments(0))
         got, *gradients = both(engine, weights, memory_gradient)
         onp.testing.assert_array_equal(got, answers)
         onp.testing.assert_array_equal(engine.answers(weights), answers)
-        for each in gradients:  # asked twice: the arrays hold other windows by then
+        for each in gradients:  # asked twice: the buffers hold other segments by then
             onp.testing.assert_allclose(each, gradient, rtol=1e-12, atol=1e-12 * onp.abs(gradient).max())
     assert max(counts) == 34
     assert min(counts) > 1
@@ -66,22 +67,19 @@ def test_a_gradient_keeps_within_its_memory_however_long_it_runs(name, memory):
     machine = random_weights(MACHINES[name], 2, scale=0.1)
     for ticks in (500, 2000, 20_000):
         engine = compiled(machine, "test string.", ticks, memory=memory)
-        values, slopes = engine.room
-        assert (values + slopes) * 8 <= 1e6 * memory
-        assert engine.windows(0) > 1 or (values, slopes) == (engine.rows(0) * (ticks + 1),) * 2
+        assert sum(engine.buffer_sizes) * 8 <= 1e6 * memory
 
 
-def test_values_that_fit_are_kept_and_no_window_is_run_twice():
-    engine = compiled(random_weights(recurrent(1), 3), "ab.", 1000, memory=1e-6 * 8 * 1400 * 43)
-    windows, kept = engine.cut(0)
-    assert windows == kept > 1
-    windows, kept = compiled(random_weights(recurrent(1), 3), "ab.", 5000, memory=1e-6 * 8 * 1400 * 43).cut(0)
-    assert windows > kept > 1
+def test_values_that_fit_are_kept_and_no_segment_is_run_twice():
+    length, kept = divide(1000, 1400)
+    assert kept == -(-1000 // length) > 1
+    length, kept = divide(5000, 1400)
+    assert -(-5000 // length) > kept > 1
 
 
 def test_memory_may_be_without_end():
     engine = compiled(random_weights(recurrent(1), 3), "ab.", 5000, memory=float("inf"))
-    assert engine.windows(0) == 1
+    assert engine.segments(0) == 1
 
 
 def test_memory_is_a_positive_number():
@@ -95,7 +93,7 @@ def test_an_objective_passes_its_memory_on():
 
     machine, task = random_weights(MACHINES["recurrent"], 4, scale=0.1), Task(["abab"], ticks=600)
     slow, quick = (Objective(machine, task, memory=memory) for memory in (0.1, 100.0))
-    assert slow.engine.windows(0) > quick.engine.windows(0) == 1
+    assert slow.engine.segments(0) > quick.engine.segments(0) == 1
     for a, b in zip(slow.value_and_grad(slow.weights), quick.value_and_grad(quick.weights), strict=True):
         onp.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     assert np.abs(b).max() > 0
