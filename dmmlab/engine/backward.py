@@ -1,13 +1,13 @@
 """The second of the compiled loops: from the gradient of the answers to that of the weights.
 
-`gradients` hold the gradient of what stands in the same places of `values`. An instruction adds its share to the
-gradient of its operands; where it is the first to do so (`fresh`) the row begins at zero.
+`gradients` hold the gradient of what stands in the same places of `values`, and begin at zero. An instruction adds its
+share to the gradient of its operands.
 """
 
 from __future__ import annotations
 
 from dmmlab.engine import instructions as op
-from dmmlab.engine.forward import combine, fields
+from dmmlab.engine.forward import add_product, combine, fields
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.lanes import LANES, four_inner_products
 from dmmlab.engine.tape import BACK
@@ -17,24 +17,21 @@ from dmmlab.engine.tape import BACK
 def norm_adjoint(ranks, values, gradients, to, a, rows, t, n, scratch):
     """At a tie the tied rows share, or of them those that come last in the tie order."""
     size, g = values[to, t : t + n], gradients[to, t : t + n]
-    top, count, ranked = scratch[0], scratch[1], len(ranks) > 0
-    top[:n], count[:n] = 1.0, 0.0
-    for r in range(a, a + rows if ranked else a):
+    top, share = scratch[0], scratch[1]
+    top[:n], share[:n] = 1.0, 0.0
+    for r in range(a, a + rows):
         x = values[r, t : t + n]
         for i in range(n):
-            if abs(x[i]) == size[i]:
-                top[i] = max(top[i], ranks[r])
-    for r in range(a, a + rows):
-        x, rank = values[r, t : t + n], ranks[r] if ranked else top[0]
-        for i in range(n):
-            count[i] += 1.0 if abs(x[i]) == size[i] and rank == top[i] else 0.0
+            rank = ranks[r] if abs(x[i]) == size[i] else 0.0
+            share[i] = (share[i] if rank <= top[i] else 0.0) + (1.0 if rank >= top[i] else 0.0)
+            top[i] = max(top[i], rank)
     for i in range(n):
-        count[i] = g[i] / count[i]
+        share[i] = g[i] / share[i]
     for r in range(a, a + rows):
-        x, rank, out = values[r, t : t + n], ranks[r] if ranked else top[0], gradients[r, t : t + n]
+        x, out = values[r, t : t + n], gradients[r, t : t + n]
         for i in range(n):
-            share = count[i] if x[i] > 0 else -count[i]
-            out[i] += share if abs(x[i]) == size[i] and rank == top[i] and x[i] != 0 else 0.0
+            if abs(x[i]) == size[i] and ranks[r] == top[i] and x[i] != 0:
+                out[i] += share[i] if x[i] > 0 else -share[i]
 
 
 @compiled
@@ -53,12 +50,8 @@ def inner_adjoint(values, gradients, to, a, b, rows, t, n):
     """Each factor gets what came back times the other factor."""
     g = gradients[to, t : t + n]
     for r in range(rows):
-        x, to_x = values[a + r, t : t + n], gradients[a + r, t : t + n]
-        y, to_y = values[b + r, t : t + n], gradients[b + r, t : t + n]
-        for i in range(n):
-            to_x[i] += g[i] * y[i]
-        for i in range(n):
-            to_y[i] += g[i] * x[i]
+        add_product(gradients[a + r, t : t + n], g, values[b + r, t : t + n])
+        add_product(gradients[b + r, t : t + n], g, values[a + r, t : t + n])
 
 
 @compiled
@@ -89,12 +82,7 @@ def formula_adjoint(code, constant, values, gradients, to, a, b, t, n):
 def run_adjoints(tape, values, gradients, begin, end, t, n, truncated, scratch):
     """The instructions `begin` to `end` in reverse: from the gradient of results to that of operands."""
     for c in range(end - 1, begin - 1, -1):
-        code, to, a, b, rows, extra, fresh = fields(tape.code, c)
-        for r in range(rows):
-            if fresh & 1:
-                gradients[a + r, t : t + n] = 0.0
-            if fresh & 2:
-                gradients[b + r, t : t + n] = 0.0
+        code, to, a, b, rows, extra = fields(tape.code, c)
         if code == op.SUM:
             sums_adjoint(gradients, to, a, rows, t, n, truncated and extra == 1)
         elif code == op.NORM:
@@ -130,8 +118,6 @@ def add_weight_gradients(tape, values, gradients, n, gradient):
 @compiled
 def run_backward(tape, values, gradients, n, weights, truncated, scratch, gradient):
     """All blocks in reverse, after `run_forward`; `gradients` holds that of the answers and of the last state."""
-    for r in tape.cleared:
-        gradients[r, : n + 1] = 0.0
     for block in tape.blocks[::-1]:
         begin, end, first, last = block[1], block[2], block[5], block[6]
         if block[0]:

@@ -13,7 +13,7 @@ from dmmlab.engine import runs
 from dmmlab.engine.compiler import compile_machine
 from dmmlab.engine.jit import call
 from dmmlab.engine.layout import Layout
-from dmmlab.engine.tape import KEPT, LENGTH, ROWS, Packed, Tape, pack
+from dmmlab.engine.tape import KEPT, LENGTH, Packed, Tape, pack
 from dmmlab.engine.threads import buffers, run_in_threads
 from dmmlab.files import DMMError
 from dmmlab.inputs import Inputs
@@ -68,6 +68,10 @@ class Engine:
         layouts = {count: Layout(structure, count) for count in {*keys}}
         self._layouts = [layouts[count] for count in keys]
         self._tapes = [self._tape(i, layout) for i, layout in enumerate(self._layouts)]
+        rows, ticks, _, length, kept = np.array([tape.sizes[:5] for tape in self._tapes]).T
+        self._costs, self._whole = (rows * ticks).tolist(), int(max(rows * (ticks + 1)))
+        # How many numbers there must be room for: values of the segments that are kept, the gradient of one.
+        self.buffer_sizes = int(max(rows * (length + 1) * kept)), int(max(rows * (length + 1)))
 
     # ---- tapes ----
 
@@ -97,17 +101,6 @@ class Engine:
     def segments(self, i: int) -> int:
         """In how many segments a run of string i goes."""
         return -(-self.ticks[i] // int(self._tapes[i].sizes[LENGTH]))
-
-    @cached_property
-    def buffer_sizes(self) -> tuple[int, int]:
-        """How many numbers there must be room for: values of the segments that are kept, the gradient of one."""
-        sizes = np.array([tape.sizes for tape in self._tapes])
-        segment = sizes[:, ROWS] * (sizes[:, LENGTH] + 1)
-        return int(max(segment * sizes[:, KEPT])), int(max(segment))
-
-    @cached_property
-    def _costs(self) -> list[int]:
-        return [layout.rows * ticks for layout, ticks in zip(self._layouts, self.ticks, strict=True)]
 
     # ---- running ----
 
@@ -178,8 +171,7 @@ class Engine:
         """How the answers change along directions (directions, links): (directions, strings, ticks, 2), exactly."""
         weights, directions = self._batch(weights)[0], self._batch(directions)
         changes = np.zeros((len(directions), len(self.strings), max(self.ticks), 2), self.dtype)
-        whole = max(layout.rows * (ticks + 1) for layout, ticks in zip(self._layouts, self.ticks, strict=True))
-        self._run(runs.many_tangents, self._full, len(directions), (whole, whole), weights, directions, changes)
+        self._run(runs.many_tangents, self._full, len(directions), (self._whole,) * 2, weights, directions, changes)
         return changes
 
 

@@ -58,6 +58,13 @@ def character(steps, speed, values, to, a, rows, t, n):
 
 
 @compiled
+def add_product(out, x, y):
+    """Add to a row the product of two others."""
+    for i in range(len(out)):
+        out[i] += x[i] * y[i]
+
+
+@compiled
 def reduction(code, values, to, a, b, rows, t, n):
     """Max-norms and inner products: one row out of several, gone through in their order."""
     out = values[to, t : t + n]
@@ -69,8 +76,7 @@ def reduction(code, values, to, a, b, rows, t, n):
             for i in range(n):
                 out[i] = max(out[i], abs(x[i]))
         else:
-            for i in range(n):
-                out[i] += x[i] * y[i]
+            add_product(out, x, y)
 
 
 @compiled
@@ -97,14 +103,14 @@ def formula(code, x, y, constant):
 def fields(code, c):
     """The numbers of an instruction."""
     line = code[c]
-    return line[0], line[1], line[2], line[3], line[4], line[5], line[6]
+    return line[0], line[1], line[2], line[3], line[4], line[5]
 
 
 @compiled
 def run_formulas(tape, values, begin, end, t, n):
     """Run the instructions `begin` to `end`."""
     for c in range(begin, end):
-        code, to, a, b, rows, extra, _ = fields(tape.code, c)
+        code, to, a, b, rows, extra = fields(tape.code, c)
         if code == op.SUM:
             running_sums(values, to, a, rows, t, n)
         elif code == op.CHARACTER:

@@ -13,7 +13,6 @@ from dmmlab.engine.keys import FREE, NUM
 from dmmlab.trees import NUMBER
 
 SUM, ADD, SUBTRACT, COPY, NEGATE, INNER, INNER_MORE, NORM, RELU, STEP, CLIP, FILL, CHARACTER = range(13)
-REDUCTIONS, SOURCES = (INNER, INNER_MORE, NORM), (FILL, CHARACTER)
 
 
 class Stream(NamedTuple):

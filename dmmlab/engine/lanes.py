@@ -7,9 +7,6 @@ neighbours. Processors with shorter vectors do the same with more instructions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -20,7 +17,7 @@ WIDE = 48  # numbers of a wide part of a combination: its sums fit the registers
 INDEX, LANE = types.int64, ir.IntType(32)
 
 
-def _operands(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[list, list]:
+def _operands(context, builder, signature, arguments):
     """Pointers to the data of the arrays among the arguments, and the other arguments, in their order."""
     arrays, others = [], []
     for kind, value in zip(signature.args, arguments, strict=True):
@@ -31,38 +28,38 @@ def _operands(context: Any, builder: Any, signature: Any, arguments: Any) -> tup
     return arrays, others
 
 
-def _place(builder: Any, pointer: Any, index: Any) -> Any:
+def _place(builder, pointer, index):
     """A pointer to the vector that begins at an index of an array."""
     return builder.bitcast(builder.gep(pointer, [index]), ir.VectorType(pointer.type.pointee, LANES).as_pointer())
 
 
-def _load(builder: Any, pointer: Any, index: Any) -> Any:
+def _load(builder, pointer, index):
     return builder.load(_place(builder, pointer, index), align=4)
 
 
-def _repeat(builder: Any, number: Any) -> Any:
+def _repeat(builder, number):
     """A vector of the same number in all lanes."""
     vector = builder.insert_element(ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined), number, LANE(0))
     return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(LANE, LANES), None))
 
 
-def _zeros(builder: Any, pointer: Any, count: int) -> list:
+def _zeros(builder, pointer, count):
     """Sums that begin at zero."""
     zero = ir.Constant(ir.VectorType(pointer.type.pointee, LANES), None)
     return [cgutils.alloca_once_value(builder, zero) for _ in range(count)]
 
 
-def _add_products(builder: Any, sums: Sequence, factor: Any, pointer: Any, starts: Sequence) -> None:
+def _add_products(builder, sums, factor, pointer, starts):
     """Add to each sum a factor times the vector that begins at its start."""
     for each, start in zip(sums, starts, strict=True):
         product = builder.fmul(factor, _load(builder, pointer, start))
         builder.store(builder.fadd(builder.load(each), product), each)
 
 
-def _combination(vectors: int) -> Callable:
+def _combination(vectors):
     """An intrinsic: values[to + i] = Σ weights[k] · values[rows[k] · stride + shift + i], i below vectors · LANES."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         (values, rows, weights), (to, shift, stride, first, last) = _operands(context, builder, signature, arguments)
         steps = [to.type(i * LANES) for i in range(vectors)]
         sums = _zeros(builder, values, vectors)
@@ -75,7 +72,7 @@ def _combination(vectors: int) -> Callable:
         return context.get_dummy_value()
 
     @intrinsic
-    def combine(typing: Any, values: Any, rows: Any, weights: Any, to: Any, shift: Any, stride: Any, first: Any, last: Any) -> Any:  # fmt: skip # noqa: E501
+    def combine(typing, values, rows, weights, to, shift, stride, first, last):
         return types.void(values, rows, weights, *[INDEX] * 5), generate
 
     return combine
@@ -85,13 +82,13 @@ combine_wide, combine_narrow = _combination(WIDE // LANES), _combination(1)
 
 
 @intrinsic
-def four_inner_products(typing: Any, x: Any, y: Any, at: Any, a: Any, b: Any, c: Any, d: Any, count: Any) -> Any:
+def four_inner_products(typing, x, y, at, a, b, c, d, count):
     """Σ x[at + i] · y[a + i], and the same for b, c, d, over the first `count` numbers, at least LANES of them.
 
     Where `count` is no multiple of LANES the last vectors overlap those before, with zeros for what was counted.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments):
         (x, y), (at, *starts, count) = _operands(context, builder, signature, arguments)
         lanes, zero = count.type(LANES), ir.Constant(ir.VectorType(x.type.pointee, LANES), None)
         rest, last = builder.srem(count, lanes), builder.sub(count, lanes)
@@ -110,7 +107,7 @@ def four_inner_products(typing: Any, x: Any, y: Any, at: Any, a: Any, b: Any, c:
     return types.UniTuple(x.dtype, 4)(x, y, *[INDEX] * 6), generate
 
 
-def _add_lanes(builder: Any, vector: Any) -> Any:
+def _add_lanes(builder, vector):
     """The sum of a vector: neighbours first, then pairs of neighbours."""
     terms = [builder.extract_element(vector, LANE(lane)) for lane in range(LANES)]
     while len(terms) > 1:

@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 
 from dmmlab.engine.compiler import Structure
-from dmmlab.engine.instructions import REDUCTIONS, SOURCES, Instruction
 from dmmlab.engine.keys import FREE
 from dmmlab.engine.tape import Tape
 
@@ -73,22 +72,20 @@ class Layout:
         return np.column_stack([looped, code[:-1], code[1:], jobs[:-1], jobs[1:], backs[:-1], backs[1:]])
 
     def _lay_tape(self) -> Tape:
-        code, cleared = self._lay_code()
         jobs, entries = self._tables(truncated=False)
         forward = len(self.job_rows)
         return Tape(
-            code=code,
+            code=self._lay_code(),
             blocks=self._blocks(frozen=False),
             jobs=jobs,
             entries=entries,
             states=self.back_rows,
-            cleared=cleared,
             answers=self.starts[self.structure.answers],
             steps=np.zeros(0, int),
             sizes=np.array([self.rows, 0, 0, 0, 1, forward, forward + len(self.back_rows)]),
             constants=self.structure.constants,
             fixed=self.structure.fixed,
-            ranks=np.zeros(0),
+            ranks=np.ones(self.rows),
             frozen=np.zeros((0, 0)),
         )
 
@@ -114,20 +111,14 @@ class Layout:
         entries = [(self.sources, self.places), *((self.targets[some], self.places[some]) for some in (back, trained))]
         return np.hstack([forward, backward, slopes]), np.hstack(entries)
 
-    def _lay_code(self) -> tuple[Array, Array]:
-        """The instructions as in `Tape`, and the rows whose gradient nobody begins."""
-        lines: list[tuple[int, ...]] = []
-        touched, cleared = {*self.structure.answers}, set()
-        block_of, chunk_of = self.structure.jobs[:, 0], self.structure.jobs[:, 1]
-        for number, block in reversed([*enumerate(self.structure.blocks)]):
-            touched.update(block.emitted)
-            for each in reversed(block.code):
-                fresh = _fresh(each, touched, cleared)
-                to, a, b = (self.starts[chunk] if chunk >= 0 else 0 for chunk in (each.to, each.a, each.b))
-                rows = self.starts[each.over.stop] - self.starts[each.over.start]
-                lines.append((each.code, to, a, b, rows, each.extra, fresh))
-            cleared.update({*chunk_of[block_of == number].tolist()} - touched)
-        return np.array(lines[::-1], int).reshape(-1, 7), self._rows_of(cleared)
+    def _lay_code(self) -> Array:
+        """The instructions as in `Tape`."""
+        code, first = [], [*self.starts.tolist(), 0]  # the last is that of no operand
+        for block in self.structure.blocks:
+            for each in block.code:
+                rows = first[each.over.stop] - first[each.over.start]
+                code.append((each.code, first[each.to], first[each.a], first[each.b], rows, each.extra))
+        return np.array(code, int).reshape(-1, 6)
 
     # ---- tapes ----
 
@@ -138,8 +129,8 @@ class Layout:
         places = {key: i for i, key in enumerate([*free, *sorted(letters, key=letters.get)])}
         steps, sizes = np.array([places[step] for step in string]), self.full.sizes.copy()
         sizes[1:4] = ticks, speed, ticks
-        ranks = np.zeros(0) if tie_order is None else self._ranks(free, tie_order)
-        return self.full._replace(steps=steps, sizes=sizes, ranks=ranks)
+        tape = self.full._replace(steps=steps, sizes=sizes)
+        return tape if tie_order is None else tape._replace(ranks=self._ranks(free, tie_order))
 
     def _ranks(self, free: Sequence[str], tie_order: str) -> Array:
         """The places of all rows' keys in that order, from 2 on; 1 for those not in it and for numbers."""
@@ -160,21 +151,3 @@ class Layout:
     def truncated(self, tape: Tape) -> Tape:
         """The same tape, through whose memories no gradient passes."""
         return tape._replace(jobs=self._truncated[0], entries=self._truncated[1])
-
-
-def _fresh(each: Instruction, touched: set[int], cleared: set[int]) -> int:
-    """Which operands get the first share of their gradient from this instruction: 1 for a, 2 for b, 3 for both.
-
-    Chunks that get a share are added to `touched`; to `cleared` those that must be zero before anybody adds to them.
-    """
-    fresh = 0
-    cleared.update({*range(each.to, each.to + (1 if each.code in REDUCTIONS else len(each.over)))} - touched)
-    for flag, first in ((1, each.a), (2, each.b)):
-        if first >= 0 and each.code not in SOURCES:
-            operand = {*range(first, first + len(each.over))}
-            if touched.isdisjoint(operand):
-                fresh |= flag
-            else:
-                cleared.update(operand - touched)
-            touched |= operand
-    return fresh

@@ -81,17 +81,20 @@ def run_gradient(tape, weights, buffer, gradient_buffer, checkpoints, seeds, tru
     """
     segments, length = len(checkpoints), tape.sizes[LENGTH]
     gradients = arrange(gradient_buffer, tape.sizes[ROWS], length, 0)
-    scratch = np.empty((2, length), weights.dtype)
+    scratch, carried = np.empty((2, length), weights.dtype), np.zeros(len(tape.states), weights.dtype)
     for segment in range(segments - 1, -1, -1):
         start, n, values = find_segment(tape, buffer, segment)
         if segment < segments - tape.sizes[KEPT]:
             run_segment(tape, values, start, n, checkpoints[segment], weights)
-        for r in tape.states:  # what the segment after gave back for the state in which this one ends
-            gradients[r, n] = gradients[r, 0] if segment + 1 < segments else 0.0
+        gradients[:] = 0.0
+        for i in range(len(carried)):
+            gradients[tape.states[i], n] = carried[i]
         for side in range(2):
             for i in range(n):
                 gradients[tape.answers[side], i + 1] = seeds[start + i, side]
         run_backward(tape, values, gradients, n, weights, truncated, scratch, out)
+        for i in range(len(carried)):
+            carried[i] = gradients[tape.states[i], 0]
 
 
 @compiled

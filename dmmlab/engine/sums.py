@@ -51,20 +51,20 @@ def total(values: Array) -> float | Array:
 
 
 @compiled
+def add_products(start, sign, x, y):
+    """`start`, and then the products of two rows, added (sign 1) or taken away (sign −1) one after another."""
+    for k in range(len(x)):
+        start += sign * (x[k] * y[k])
+    return start
+
+
+@compiled
 def normal_equations(jacobian, residuals, matrix, right):
     """Matrix = J Jᵀ and right = J r, for a Jacobian (links, residuals)."""
-    n = len(jacobian)
-    for i in range(n):
-        x = jacobian[i]
+    for i in range(len(jacobian)):
         for j in range(i + 1):
-            y, s = jacobian[j], 0.0
-            for k in range(len(x)):
-                s += x[k] * y[k]
-            matrix[i, j] = matrix[j, i] = s
-        s = 0.0
-        for k in range(len(x)):
-            s += x[k] * residuals[k]
-        right[i] = s
+            matrix[i, j] = matrix[j, i] = add_products(0.0, 1.0, jacobian[i], jacobian[j])
+        right[i] = add_products(0.0, 1.0, jacobian[i], residuals)
 
 
 @compiled
@@ -73,24 +73,14 @@ def cholesky_solve(matrix, right, scale):
     n = len(matrix)
     low, x = np.zeros((n, n)), np.zeros(n)
     for i in range(n):
-        for j in range(i + 1):
-            s = matrix[i, j] + (scale[i] if i == j else 0.0)
-            for k in range(j):
-                s -= low[i, k] * low[j, k]
-            if i > j:
-                low[i, j] = s / low[j, j]
-            elif not s > 0:
-                return x
-            else:
-                low[i, i] = np.sqrt(s)
+        for j in range(i):
+            low[i, j] = add_products(matrix[i, j], -1.0, low[i, :j], low[j, :j]) / low[j, j]
+        square = add_products(matrix[i, i] + scale[i], -1.0, low[i, :i], low[i, :i])
+        if not square > 0:
+            return x
+        low[i, i] = np.sqrt(square)
     for i in range(n):
-        s = right[i]
-        for k in range(i):
-            s -= low[i, k] * x[k]
-        x[i] = s / low[i, i]
+        x[i] = add_products(right[i], -1.0, low[i, :i], x[:i]) / low[i, i]
     for i in range(n - 1, -1, -1):
-        s = x[i]
-        for k in range(i + 1, n):
-            s -= low[k, i] * x[k]
-        x[i] = s / low[i, i]
+        x[i] = add_products(x[i], -1.0, low[i + 1 :, i], x[i + 1 :]) / low[i, i]
     return x

@@ -37,7 +37,7 @@ def inner_tangent(values, tangents, to, a, b, rows, t, n):
 def run_changes(tape, values, tangents, begin, end, t, n):
     """The instructions `begin` to `end`: the change of their results, from those of their operands."""
     for c in range(begin, end):
-        code, to, a, b, rows, extra, _ = fields(tape.code, c)
+        code, to, a, b, rows, extra = fields(tape.code, c)
         if code == op.SUM:
             running_sums(tangents, to, a, rows, t, n)
         elif code == op.NORM:

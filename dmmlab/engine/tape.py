@@ -23,18 +23,17 @@ class Tape(NamedTuple):
     compute the gradient of rows of output fields; the last have the entries of all trained links that read a row.
     """
 
-    code: Array  # (instructions, 7): code, to, a, b, rows, extra, fresh: 1, 2 where the gradient of a, b begins
+    code: Array  # (instructions, 6): code, to, a, b, rows, extra
     blocks: Array  # (blocks, 7): whether it is looped, and its spans of instructions, of jobs, of jobs of the gradient
     jobs: Array  # (3, jobs)
     entries: Array  # (2, entries): the row that is multiplied, and the place of its weight
     states: Array  # rows of output fields: all that the next tick knows
-    cleared: Array  # rows whose gradient must begin as zero
     answers: Array  # the two rows of the output
     steps: Array  # at which row of the input's stream each step of the string lies
     sizes: Array  # rows, ticks, ticks a step, ticks of a segment, segments whose values are kept, jobs: see above
     constants: Array  # from here on, numbers
     fixed: Array  # weights of the fixed links
-    ranks: Array  # of every row, at a tie of a max-norm
+    ranks: Array  # of every row, from 1 on: at a tie of a max-norm the highest gets the gradient
     frozen: Array  # the first rows, the same for all weights, (rows, ticks + 1)
 
 
@@ -71,19 +70,18 @@ def part(pool, spans, k):
 def unpack(packed, i):
     """Tape i of those that were packed."""
     spans, whole, floats = packed[0][i], packed[1], packed[2]
-    sizes = part(whole, spans, 8)
+    sizes = part(whole, spans, 7)
     return Tape(
-        part(whole, spans, 0).reshape((-1, 7)),
+        part(whole, spans, 0).reshape((-1, 6)),
         part(whole, spans, 1).reshape((-1, 7)),
         part(whole, spans, 2).reshape((3, -1)),
         part(whole, spans, 3).reshape((2, -1)),
         part(whole, spans, 4),
         part(whole, spans, 5),
         part(whole, spans, 6),
-        part(whole, spans, 7),
         sizes,
+        part(floats, spans, 8),
         part(floats, spans, 9),
         part(floats, spans, 10),
-        part(floats, spans, 11),
-        part(floats, spans, 12).reshape((-1, sizes[TICKS] + 1)),
+        part(floats, spans, 11).reshape((-1, sizes[TICKS] + 1)),
     )
