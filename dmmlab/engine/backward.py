@@ -14,24 +14,19 @@ from dmmlab.engine.tape import BACK
 
 
 @compiled
-def norm_adjoint(ranks, values, gradients, to, a, rows, t, n, scratch):
-    """At a tie the tied rows share, or of them those that come last in the tie order."""
-    size, g = values[to, t : t + n], gradients[to, t : t + n]
-    top, share = scratch[0], scratch[1]
-    top[:n], share[:n] = 1.0, 0.0
-    for r in range(a, a + rows):
-        x = values[r, t : t + n]
-        for i in range(n):
-            rank = ranks[r] if abs(x[i]) == size[i] else 0.0
-            share[i] = (share[i] if rank <= top[i] else 0.0) + (1.0 if rank >= top[i] else 0.0)
-            top[i] = max(top[i], rank)
-    for i in range(n):
-        share[i] = g[i] / share[i]
-    for r in range(a, a + rows):
-        x, out = values[r, t : t + n], gradients[r, t : t + n]
-        for i in range(n):
-            if abs(x[i]) == size[i] and ranks[r] == top[i] and x[i] != 0:
-                out[i] += share[i] if x[i] > 0 else -share[i]
+def norm_adjoint(ranks, values, gradients, to, a, rows, t, n):
+    """At a tie the tied rows share, or of them those of the highest rank."""
+    for i in range(t, t + n):
+        size, top, count = values[to, i], 0.0, 0.0
+        for r in range(a, a + rows):
+            if abs(values[r, i]) == size and ranks[r] >= top:
+                count = count + 1.0 if ranks[r] == top else 1.0
+                top = ranks[r]
+        share = gradients[to, i] / count
+        for r in range(a, a + rows):
+            x = values[r, i]
+            if abs(x) == size and ranks[r] == top and x != 0:
+                gradients[r, i] += share if x > 0 else -share
 
 
 @compiled
@@ -79,14 +74,14 @@ def formula_adjoint(code, constant, values, gradients, to, a, b, t, n):
 
 
 @compiled
-def run_adjoints(tape, values, gradients, begin, end, t, n, truncated, scratch):
+def run_adjoints(tape, values, gradients, begin, end, t, n, truncated):
     """The instructions `begin` to `end` in reverse: from the gradient of results to that of operands."""
     for c in range(end - 1, begin - 1, -1):
         code, to, a, b, rows, extra = fields(tape.code, c)
         if code == op.SUM:
             sums_adjoint(gradients, to, a, rows, t, n, truncated and extra == 1)
         elif code == op.NORM:
-            norm_adjoint(tape.ranks, values, gradients, to, a, rows, t, n, scratch)
+            norm_adjoint(tape.ranks, values, gradients, to, a, rows, t, n)
         elif code == op.INNER or code == op.INNER_MORE:
             inner_adjoint(values, gradients, to, a, b, rows, t, n)
         elif code != op.FILL and code != op.CHARACTER:
@@ -116,15 +111,15 @@ def add_weight_gradients(tape, values, gradients, n, gradient):
 
 
 @compiled
-def run_backward(tape, values, gradients, n, weights, truncated, scratch, gradient):
+def run_backward(tape, values, gradients, n, weights, truncated, gradient):
     """All blocks in reverse, after `run_forward`; `gradients` holds that of the answers and of the last state."""
     for block in tape.blocks[::-1]:
         begin, end, first, last = block[1], block[2], block[5], block[6]
         if block[0]:
             for t in range(n, 0, -1):
-                run_adjoints(tape, values, gradients, begin, end, t, 1, truncated, scratch)
+                run_adjoints(tape, values, gradients, begin, end, t, 1, truncated)
                 combine(tape.jobs, tape.entries, weights, gradients, t - 1, t, 1, first, last)
         else:
             combine(tape.jobs, tape.entries, weights, gradients, 0, 1, n, first, last)
-            run_adjoints(tape, values, gradients, begin, end, 1, n, truncated, scratch)
+            run_adjoints(tape, values, gradients, begin, end, 1, n, truncated)
     add_weight_gradients(tape, values, gradients, n, gradient)

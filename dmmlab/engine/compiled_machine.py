@@ -107,12 +107,12 @@ class Engine:
     def _batch(self, weights: Array) -> Array:
         """Weights as (members, links). Raises DMMError for what is none."""
         try:
-            weights = np.asarray(weights, self.dtype)
+            weights = np.ascontiguousarray(weights, self.dtype)
         except (TypeError, ValueError) as error:
             raise DMMError(f"weights are no array of numbers ({error}); give one a link") from None
         if weights.ndim not in (1, 2) or weights.shape[-1] != self.links:
             raise DMMError(f"weights have shape {weights.shape}; this machine has {self.links} links")
-        return np.ascontiguousarray(np.atleast_2d(weights))
+        return np.atleast_2d(weights)
 
     def _run(self, loop: Callable, packed: Packed, members: int, sizes: Sequence[int], *arguments: object) -> None:
         """Call a compiled loop for all strings and members; `sizes` are those of the two buffers it needs."""
@@ -153,10 +153,12 @@ class Engine:
         losses, gradients = self._losses(self._batch(weights), targets[None], True, memory_gradient)
         losses /= self.dtype(len(self.strings))
         if np.ndim(weights) > 1:
-            return losses, gradients if memory_gradient else None
+            return losses, gradients
         return losses[0], gradients[0] if memory_gradient else None
 
-    def _losses(self, batch: Array, targets: Array, squared: bool, memory_gradient: str | None) -> tuple[Array, Array]:
+    def _losses(
+        self, batch: Array, targets: Array, squared: bool, memory_gradient: str | None
+    ) -> tuple[Array, Array | None]:
         """Sums over strings of losses and of their gradients, see `runs.many_losses`; those of squares are means."""
         count, truncated = len(self.strings), memory_gradient == "truncated"
         losses = np.empty((count, len(batch)), self.dtype)
@@ -165,7 +167,7 @@ class Engine:
         sizes = self.buffer_sizes if memory_gradient else (self.buffer_sizes[0], 0)
         fed = batch, targets, squared, factor, truncated, losses, gradients
         self._run(runs.many_losses, packed, len(batch), sizes, *fed)
-        return _add_up(losses), _add_up(gradients)
+        return _add_up(losses), _add_up(gradients) if memory_gradient else None
 
     def tangents(self, weights: Array, directions: Array) -> Array:
         """How the answers change along directions (directions, links): (directions, strings, ticks, 2), exactly."""

@@ -8,6 +8,7 @@ time. An accumulator whose only loop is its own fixed memory is no loop: it is a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -21,22 +22,19 @@ from dmmlab.neurons import SCALAR, find_kind
 Array = np.ndarray
 
 
-class Neurons(NamedTuple):
-    """Neurons whose instructions run together; `frozen` where no trainable link leads."""
+@dataclass
+class Block:
+    """Neurons whose instructions run together.
 
-    names: list[str]
+    `frozen` where no trainable link leads; `emitted` are the chunks that others read.
+    """
+
+    neurons: list[str]
     looped: bool
     frozen: bool
-
-
-class Block(NamedTuple):
-    """Instructions that run together; `emitted` are the chunks that others read."""
-
-    code: list[Instruction]
-    first_chunk: int
-    emitted: list[int]
-    looped: bool
-    frozen: bool
+    code: list[Instruction] = field(default_factory=list)
+    first_chunk: int = 0
+    emitted: list[int] = field(default_factory=list)
 
 
 class Structure(NamedTuple):
@@ -67,7 +65,7 @@ def _memories(machine: Machine) -> set[Link]:
     return {link for link in own if link.to_field == find_kind(machine.neurons[link[0]]).memory}
 
 
-def _find_blocks(machine: Machine, links: Iterable[Link], memories: set[Link]) -> list[Neurons]:
+def _find_blocks(machine: Machine, links: Iterable[Link], memories: set[Link]) -> list[Block]:
     """The live neurons in blocks, in an order in which each reads only from itself and those before; frozen first."""
     live = reached([machine.output], [(link.to_neuron, link.from_neuron) for link in links])
     sources: dict[str, list[str]] = {name: [] for name in machine.neurons if name in live}
@@ -79,7 +77,7 @@ def _find_blocks(machine: Machine, links: Iterable[Link], memories: set[Link]) -
     place = {name: i for i, name in enumerate(sources)}
     depth: dict[str, int] = {}
     frozen: dict[str, bool] = {}
-    blocks: dict[tuple, Neurons] = {}
+    blocks: dict[tuple, Block] = {}
     for part in components(sources):
         looped = len(part) > 1 or part[0] in sources[part[0]]
         before = {source for name in part for source in sources[name]} - {*part}
@@ -88,9 +86,9 @@ def _find_blocks(machine: Machine, links: Iterable[Link], memories: set[Link]) -
         depth |= dict.fromkeys(part, level)
         frozen |= dict.fromkeys(part, cold)
         key = (not cold, level, min(place[name] for name in part) if looped else -1)
-        blocks.setdefault(key, Neurons([], looped, cold)).names.extend(part)
+        blocks.setdefault(key, Block([], looped, cold)).neurons.extend(part)
     for block in blocks.values():
-        block.names.sort(key=place.__getitem__)
+        block.neurons.sort(key=place.__getitem__)
     return [blocks[key] for key in sorted(blocks)]
 
 
@@ -100,11 +98,12 @@ def _find_blocks(machine: Machine, links: Iterable[Link], memories: set[Link]) -
 def compile_machine(machine: Machine) -> Structure:
     """A machine in blocks of instructions. Raises DMMError for kinds of trees, and for not exactly one output."""
     compiler = _Compiler(machine)
-    blocks = [compiler.block(each) for each in compiler.blocks]
+    for number, block in enumerate(compiler.blocks):
+        compiler.compile_block(number, block)
     writer = compiler.writer
     return Structure(
         links=len(machine.links),
-        blocks=blocks,
+        blocks=compiler.blocks,
         chunks=np.array(writer.chunks, int),
         jobs=np.array(compiler.jobs, int),
         sources=np.array(compiler.sources, int),
@@ -136,21 +135,20 @@ class _Compiler:
         self.sources: list[int] = []
         self.places: list[int] = []
 
-    def block(self, neurons: Neurons) -> Block:
-        """The instructions of some neurons, and their jobs."""
-        closed = set() if neurons.looped else self.memories  # these are running sums
-        start, first_chunk, links = len(self.writer.code), len(self.writer.chunks), {}
-        for name in neurons.names:
-            for field, carries in fields_of(self.kinds[name], name, self.place).items():
-                some = [link for link in self.into.get((name, field), ()) if link not in closed]
-                links[name, field] = some
-                self.given[name, field] = self.writer.allot(self._bits(name, carries, some))
+    def compile_block(self, number: int, block: Block) -> None:
+        """The instructions of a block, and its jobs."""
+        closed = set() if block.looped else self.memories  # these are running sums
+        start, block.first_chunk, links = len(self.writer.code), len(self.writer.chunks), {}
+        for name in block.neurons:
+            for port, carries in fields_of(self.kinds[name], name, self.place).items():
+                some = [link for link in self.into.get((name, port), ()) if link not in closed]
+                links[name, port] = some
+                self.given[name, port] = self.writer.allot(self._bits(name, carries, some))
         remember = {link.to_neuron for link in closed}
-        emitted = {chunk for name in neurons.names for chunk in self._emit(name, links, name in remember)}
-        number = self.blocks.index(neurons)
+        emitted = {chunk for name in block.neurons for chunk in self._emit(name, links, name in remember)}
+        block.code, block.emitted = self.writer.code[start:], sorted(emitted)
         for end, some in links.items():
             self._add_jobs(number, end, some)
-        return Block(self.writer.code[start:], first_chunk, sorted(emitted), neurons.looped, neurons.frozen)
 
     def _bits(self, name: str, carries: str, links: list[Link]) -> int:
         """What may arrive at an input field; the output has its two numbers always."""
@@ -164,11 +162,11 @@ class _Compiler:
     def _emit(self, name: str, fields: Iterable[End], remembers: bool) -> Iterator[int]:
         """Write what a neuron does; gives the chunks of its output fields."""
         kind = self.kinds[name]
-        given = {field: self.given[owner, field] for owner, field in fields if owner == name}
-        for field, stream in kind.up(given, self.writer).items():
+        given = {port: self.given[owner, port] for owner, port in fields if owner == name}
+        for output, stream in kind.up(given, self.writer).items():
             if remembers:
                 stream = self.writer.running_sum(stream, not kind.passes_gradient(kind.memory))
-            self.emitted[name, field] = stream
+            self.emitted[name, output] = stream
             yield from stream.chunks
 
     def _add_jobs(self, number: int, end: End, links: list[Link]) -> None:

@@ -15,26 +15,28 @@ from dmmlab.engine.tape import SPEED
 @compiled
 def combine(jobs, entries, weights, values, at, shift, n, begin, end):
     """Run jobs `begin` to `end`: n ticks from `at` on, out of rows from `shift` on."""
-    stride, sources = values.shape[1], entries[0]
-    if n < LANES:
-        for j in range(begin, end):
-            for i in range(n):
-                total = values[0, 0] * 0
-                for k in range(jobs[1, j], jobs[2, j]):
-                    total += weights[k] * values[sources[k], shift + i]
-                values[jobs[0, j], at + i] = total
-        return
+    rows, first, last, sources, stride = jobs[0], jobs[1], jobs[2], entries[0], values.shape[1]
     i = 0
     while i < n:  # the last step goes over some ticks again where they are no multiple
-        width = WIDE if n >= WIDE else LANES
-        i = min(i, n - width)
-        for j in range(begin, end):
-            to, first, last = jobs[0, j] * stride + at + i, jobs[1, j], jobs[2, j]
-            if width == WIDE:
-                combine_wide(values, sources, weights, to, shift + i, stride, first, last)
-            else:
-                combine_narrow(values, sources, weights, to, shift + i, stride, first, last)
-        i += width
+        if n >= WIDE:
+            i = min(i, n - WIDE)
+            for j in range(begin, end):
+                to = rows[j] * stride + at + i
+                combine_wide(values, sources, weights, to, shift + i, stride, first[j], last[j])
+            i += WIDE
+        elif n >= LANES:
+            i = min(i, n - LANES)
+            for j in range(begin, end):
+                to = rows[j] * stride + at + i
+                combine_narrow(values, sources, weights, to, shift + i, stride, first[j], last[j])
+            i += LANES
+        else:
+            for j in range(begin, end):
+                total = values[0, 0] * 0
+                for k in range(first[j], last[j]):
+                    total += weights[k] * values[sources[k], shift + i]
+                values[rows[j], at + i] = total
+            i += 1
 
 
 @compiled

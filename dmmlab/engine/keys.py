@@ -17,7 +17,7 @@ End = tuple[str, str]  # neuron, field
 NUM, FREE = 1, 2
 
 
-class Carried:
+class KeySets:
     """`dmmlab.neurons.Ops` on sets of classes; `letters` are the characters met in constants, with their bits."""
 
     dot_clip = 1.0
@@ -76,7 +76,7 @@ def possible_keys(machine: Machine, links: Iterable[Link]) -> tuple[dict[End, in
     Raises DMMError for kinds of trees.
     """
     refuse_trees(machine)
-    links, ops = [*links, *machine.fixed_links], Carried()
+    links, ops = [*links, *machine.fixed_links], KeySets()
     sources: dict[End, list[End]] = {}
     for link in links:
         sources.setdefault(link[:2], []).append(link[2:])

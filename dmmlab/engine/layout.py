@@ -17,9 +17,15 @@ from dmmlab.engine.tape import Tape
 Array = np.ndarray
 
 
+def _spans(counts: Sequence[int], start: int = 0) -> tuple[Array, Array]:
+    """Where neighbouring spans of so many begin and end."""
+    ends = start + np.cumsum(counts)
+    return ends - counts, ends
+
+
 def _count_up(counts: Array) -> Array:
     """0, 1, … below each of the counts, one after another."""
-    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.arange(counts.sum()) - np.repeat(_spans(counts)[0], counts)
 
 
 class Layout:
@@ -56,7 +62,7 @@ class Layout:
         self.job_rows, self.job_blocks, self.job_counts = self.starts[chunk[job]] + key, block[job], count[job]
 
         owner = np.repeat(np.arange(len(job)), self.job_counts)  # of every entry
-        entry = np.repeat((np.cumsum(count) - count)[job], self.job_counts) + _count_up(self.job_counts)
+        entry = np.repeat(_spans(count)[0][job], self.job_counts) + _count_up(self.job_counts)
         self.sources = self.starts[self.structure.sources[entry]] + key[owner]
         self.places, self.targets = self.structure.places[entry], self.job_rows[owner]
         self.passes = cut[job][owner] == 0
@@ -65,11 +71,9 @@ class Layout:
     def _lay_blocks(self, back: Sequence[int]) -> Array:
         """The blocks as in `Tape`."""
         blocks = self.structure.blocks
-        code = np.cumsum([0, *(len(block.code) for block in blocks)])
-        jobs = np.searchsorted(self.job_blocks, np.arange(len(blocks) + 1))
-        backs = len(self.job_rows) + np.cumsum([0, *back])
+        code, jobs = [len(block.code) for block in blocks], np.bincount(self.job_blocks, minlength=len(blocks))
         looped = [block.looped for block in blocks]
-        return np.column_stack([looped, code[:-1], code[1:], jobs[:-1], jobs[1:], backs[:-1], backs[1:]])
+        return np.column_stack([looped, *_spans(code), *_spans(jobs), *_spans(back, len(self.job_rows))])
 
     def _lay_tape(self) -> Tape:
         jobs, entries = self._tables(truncated=False)
@@ -101,8 +105,7 @@ class Layout:
         back = back[np.argsort(self.sources[back], kind="stable")]
         trained = self.by_key[trained[self.by_key]]
 
-        ends = np.cumsum(self.job_counts)
-        forward = self.job_rows, ends - self.job_counts, ends
+        forward = self.job_rows, *_spans(self.job_counts)
         spans = (np.searchsorted(self.sources[back], self.back_rows, side) for side in ("left", "right"))
         backward = self.back_rows, *(span + len(self.sources) for span in spans)
         read, count = self.sources[trained], len(self.sources) + len(back)

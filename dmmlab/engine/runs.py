@@ -52,10 +52,8 @@ def find_segment(tape, buffer, segment):
 def run_segment(tape, values, start, n, state, weights):
     """Run n ticks after tick `start` from a state, with what is the same for all weights."""
     for r in range(len(tape.frozen)):
-        for i in range(n + 1):
-            values[r, i] = tape.frozen[r, start + i]
-    for i in range(len(tape.states)):
-        values[tape.states[i], 0] = state[i]
+        values[r, : n + 1] = tape.frozen[r, start : start + n + 1]
+    values[tape.states, 0] = state
     run_forward(tape, values, n, weights)
 
 
@@ -66,11 +64,9 @@ def run_values(tape, weights, buffer, answers, checkpoints):
         start, n, values = find_segment(tape, buffer, segment)
         run_segment(tape, values, start, n, checkpoints[segment], weights)
         for side in range(2):
-            for i in range(n):
-                answers[start + i, side] = values[tape.answers[side], i + 1]
+            answers[start : start + n, side] = values[tape.answers[side], 1 : n + 1]
         if segment + 1 < len(checkpoints):
-            for i in range(len(tape.states)):
-                checkpoints[segment + 1, i] = values[tape.states[i], n]
+            checkpoints[segment + 1] = values[tape.states, n]
 
 
 @compiled
@@ -81,20 +77,17 @@ def run_gradient(tape, weights, buffer, gradient_buffer, checkpoints, seeds, tru
     """
     segments, length = len(checkpoints), tape.sizes[LENGTH]
     gradients = arrange(gradient_buffer, tape.sizes[ROWS], length, 0)
-    scratch, carried = np.empty((2, length), weights.dtype), np.zeros(len(tape.states), weights.dtype)
+    carried = np.zeros(len(tape.states), weights.dtype)  # what a segment gives back to the state in which it began
     for segment in range(segments - 1, -1, -1):
         start, n, values = find_segment(tape, buffer, segment)
         if segment < segments - tape.sizes[KEPT]:
             run_segment(tape, values, start, n, checkpoints[segment], weights)
         gradients[:] = 0.0
-        for i in range(len(carried)):
-            gradients[tape.states[i], n] = carried[i]
+        gradients[tape.states, n] = carried
         for side in range(2):
-            for i in range(n):
-                gradients[tape.answers[side], i + 1] = seeds[start + i, side]
-        run_backward(tape, values, gradients, n, weights, truncated, scratch, out)
-        for i in range(len(carried)):
-            carried[i] = gradients[tape.states[i], 0]
+            gradients[tape.answers[side], 1 : n + 1] = seeds[start : start + n, side]
+        run_backward(tape, values, gradients, n, weights, truncated, out)
+        carried = gradients[tape.states, 0]
 
 
 @compiled
@@ -150,5 +143,4 @@ def many_tangents(packed, first, last, begin, end, buffer, tangent_buffer, weigh
         for d in range(begin, end):
             run_tangent(tape, values, tangents, n, picked, pick(directions[d], none, tape, tape.sizes[FORWARD]))
             for side in range(2):
-                for t in range(n):
-                    changes[d, string, t, side] = tangents[tape.answers[side], t + 1]
+                changes[d, string, :n, side] = tangents[tape.answers[side], 1 : n + 1]

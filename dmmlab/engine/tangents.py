@@ -26,11 +26,19 @@ def norm_tangent(values, tangents, to, a, rows, t, n):
 
 
 @compiled
-def inner_tangent(values, tangents, to, a, b, rows, t, n):
-    """Add what the change of each factor brings about."""
-    for r in range(rows):
-        for i in range(t, t + n):
-            tangents[to, i] += tangents[a + r, i] * values[b + r, i] + values[a + r, i] * tangents[b + r, i]
+def formula_tangent(code, constant, values, tangents, to, a, b, t, n):
+    """One row of the instructions that work tick by tick, or of an inner product."""
+    out, x, y = tangents[to, t : t + n], values[a, t : t + n], values[b, t : t + n]
+    to_x, to_y = tangents[a, t : t + n], tangents[b, t : t + n]
+    if code == op.INNER or code == op.INNER_MORE:
+        for i in range(n):
+            out[i] += to_x[i] * y[i] + x[i] * to_y[i]
+    elif code == op.ADD or code == op.SUBTRACT:
+        for i in range(n):
+            out[i] = formula(code, to_x[i], to_y[i], constant)
+    else:
+        for i in range(n):
+            out[i] = passed(code, to_x[i], x[i], constant)
 
 
 @compiled
@@ -42,17 +50,13 @@ def run_changes(tape, values, tangents, begin, end, t, n):
             running_sums(tangents, to, a, rows, t, n)
         elif code == op.NORM:
             norm_tangent(values, tangents, to, a, rows, t, n)
-        elif code == op.INNER or code == op.INNER_MORE:
+        elif code != op.FILL and code != op.CHARACTER:
+            reduces = code == op.INNER or code == op.INNER_MORE
             if code == op.INNER:
                 tangents[to, t : t + n] = 0.0
-            inner_tangent(values, tangents, to, a, b, rows, t, n)
-        elif code != op.FILL and code != op.CHARACTER:
             for r in range(rows):
-                for i in range(t, t + n):
-                    change = passed(code, tangents[a + r, i], values[a + r, i], tape.constants[extra])
-                    if code == op.ADD or code == op.SUBTRACT:
-                        change = formula(code, change, tangents[b + r, i], 0.0)
-                    tangents[to + r, i] = change
+                result = to if reduces else to + r
+                formula_tangent(code, tape.constants[extra], values, tangents, result, a + r, b + r, t, n)
 
 
 @compiled
