@@ -88,4 +88,4 @@ def test_runs_with_other_parameters_under_plain_papermill(path, tmp_path, monkey
     assert [*read_bits(executed)] == [path.stem]
     results.pop("measured", None)
     assert not re.search(r"second|\bms\b|\bMB\b", json.dumps(results)), "times and memory are given as `measured`"
-    assert number == "01" or list((tmp_path / "figures").glob(f"{number}-*.pdf"))
+    assert number == "01" or list((tmp_path / "figures/one-column").glob(f"{number}-*.pdf"))

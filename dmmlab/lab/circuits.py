@@ -16,12 +16,12 @@ from urllib.parse import quote
 import graphviz
 import matplotlib
 
-from dmmlab.engine.graphs import reached
 from dmmlab.files import DMMError, atomic_write, check_int
+from dmmlab.lab.layers import Wire, layers_of, parts_of, places_of
 from dmmlab.machines import SOURCES, Machine
 from dmmlab.neurons import find_kind
 
-MANY, TEXTURE = 60, 150  # soft links: beyond the first a picture has no labels, beyond the second no ports
+MANY, HAIRLINE = 60, 150  # soft links: beyond the first a picture has no labels, beyond the second mere hairlines
 SVG_URI = "data:image/svg+xml,"
 UNFOLD = (
     'document.querySelectorAll("img.dmm-drawing").forEach(function (image) '
@@ -40,7 +40,7 @@ NODE |= {"margin": "0", "width": "0.4", "height": "0"}
 EDGE = FONT | {"arrowsize": "0.6", "fontsize": "8"}
 ROOMY = {"nodesep": "0.3", "ranksep": "0.25"}
 TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
-ROOM = f'{TABLE[:-1]} FIXEDSIZE="TRUE" WIDTH="48" HEIGHT="30"><TR><TD ALIGN="LEFT">'
+SLOT = f'{TABLE[:-1]} FIXEDSIZE="TRUE" WIDTH="48" HEIGHT="30"><TR><TD ALIGN="LEFT">'
 PYGRAPHVIZ = """import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
 drawn = graph.draw(None, sys.argv[1][2:], graph.graph_attr.get("layout", "dot"), " ".join(sys.argv[2:]))
@@ -70,13 +70,18 @@ class Drawing:
         text = re.sub(r'<title>[^<]*</title>\n| id="[^"]*"', "", text)
         return re.sub(r'<g><a xlink:title="([^"]*)">', r"<title>\1</title>", text).replace("</a>\n</g>\n", "")
 
+    def render(self, format: str, width: float | None = None) -> bytes:
+        """The picture as svg, pdf, png (200 dots per inch) or dot, at most `width` inches wide. Raises DMMError."""
+        if format == "dot":
+            return self.source.encode()
+        return self.svg(width).encode() if format == "svg" else layout(self.source, format, width)
+
     def save(self, path: str | os.PathLike) -> Path:
-        """Write a file .svg, .pdf, .png (200 dots per inch) or .dot. Raises DMMError for others, or if it fails."""
+        """Write a file .svg, .pdf, .png or .dot. Raises DMMError for others, or if it fails."""
         format = Path(path).suffix.lower()[1:]
         if format not in ("svg", "pdf", "png", "dot"):
             raise DMMError(f"{path}: a drawing is written as .svg, .pdf, .png or .dot; change the suffix")
-        texts = {"svg": self.svg, "dot": lambda: self.source}
-        return atomic_write(path, texts[format]() if format in texts else layout(self.source, format))
+        return atomic_write(path, self.render(format))
 
     def image(self, name: str = "dmm-drawing") -> str:
         """The picture as an `<img>` of class `name`, which holds its data itself."""
@@ -108,93 +113,65 @@ def layout(source: str, format: str, width: float | None = None) -> bytes:
 
 
 def draw(
-    machine: Machine, live_only: bool = False, title: str | None = None, digits: int = 2, room: bool = False
+    machine: Machine, live_only: bool = False, title: str | None = None, digits: int = 2, value_slots: bool = False
 ) -> Drawing:
     """A machine as a graph: input below, output above, a line for every link; always the same for the same machine.
 
-    Soft links are blue, or vermilion and dashed for negative weights; wider for larger ones; labelled with `digits`
-    significant digits up to 60 links, and mere hairlines beyond 150. Fixed links are grey and dotted. `live_only`
-    leaves out links of weight zero, and neurons that no source reaches or that reach no output. `room` leaves some
-    beside every link for a value above its weight; neurons and links then carry their numbers in `parts_of`, in SVG as
-    `data-neuron` and `data-link`.
+    Soft links are blue, or vermilion and dashed for negative weights; wider for larger ones; labelled up to 60 links,
+    and mere hairlines beyond 150. Fixed links are grey and dotted.
+
+    Args:
+        machine: what is drawn.
+        live_only: leave out links of weight zero, and neurons that no source reaches or that reach no output.
+        title: a line above the picture.
+        digits: significant digits of the labels.
+        value_slots: leave room beside every link for a value; in SVG, `data-neuron` and `data-link` number the parts.
 
     >>> dmm.draw(dmm.handcrafted_detector()).save("detector.svg").name
     'detector.svg'
     """
     digits = check_int("digits", digits)
     kinds, wires = parts_of(machine, live_only)
-    soft = [abs(weight) for _, weight, fixed in wires if not fixed]
-    widest, texture = max(soft, default=0), len(soft) > TEXTURE
-    ids = {name: f"n{number}" for number, name in enumerate(kinds)}
-    marks = {name: {"id": f"neuron{number}"} for number, name in enumerate(kinds) if room}
-    ports, cells = ({}, {}) if texture else _ports(kinds, wires)
-    sheet = {"label": _text(str(title)), "labelloc": "t"} if title else {}
-    sheet |= {"layout": "nop", "splines": "line", "nodesep": "0.01"} if texture else ROOMY if room else {}
-    graph = graphviz.Digraph(graph_attr=GRAPH | sheet, node_attr=NODE, edge_attr=EDGE)
     layers = layers_of(kinds, wires)
-    for rank, row in enumerate(layers):
-        level = "source" if rank == 0 else "sink" if row is layers[-1] else "same"
-        with graph.subgraph(graph_attr={"rank": level}) as layer:
-            for number, name in enumerate(row):
-                place = {"pos": place_of(layers, rank, number)} if texture else {}
-                layer.node(ids[name], **_node(name, kinds[name], cells), **place, **marks.get(name, {}))
+    soft = [abs(weight) for _, weight, fixed in wires if not fixed]
+    graph = graphviz.Digraph(graph_attr=_sheet(title, len(soft), value_slots), node_attr=NODE, edge_attr=EDGE)
+    ports, cells = _ports(kinds, wires) if len(soft) <= HAIRLINE else ({}, {})
+    looks = {name: _node(name, kind, cells) for name, kind in kinds.items()}
+    ids = {name: f"n{number}" for number, name in enumerate(kinds)}
+    if value_slots:
+        looks = {name: look | {"id": ids[name].replace("n", "neuron")} for name, look in looks.items()}
+    _add_layers(graph, layers, ids, looks, places_of(layers) if len(soft) > HAIRLINE else {})
     height = {name: rank for rank, row in enumerate(layers) for name in row}
     for number, (link, weight, fixed) in enumerate(wires):
+        look = _line(weight, fixed, abs(weight) / (max(soft, default=0) or 1), len(soft), digits)
+        look["constraint"] = "true" if height[link.from_neuron] < height[link.to_neuron] else "false"
+        if value_slots:
+            look |= {"id": f"link{number}", "label": f"<{SLOT}\u00a0×{weight:.{digits}g}</TD></TR></TABLE>>"}
         tail = ids[link.from_neuron] + ports.get((link.from_neuron, "outputs", link.from_field), "")
         head = ids[link.to_neuron] + ports.get((link.to_neuron, "inputs", link.to_field), "")
-        look = _line(weight, fixed, abs(weight) / (widest or 1), len(soft), digits)
-        look["constraint"] = "true" if height[link.from_neuron] < height[link.to_neuron] else "false"
-        if room:
-            look |= {"id": f"link{number}", "label": f"<{ROOM}\u00a0×{weight:.{digits}g}</TD></TR></TABLE>>"}
         graph.edge(tail, head, tooltip=_text(f"{link}  {weight:.6g}"), **look)
     return Drawing(graph.source, f"{len(kinds)} neurons, {len(soft)} soft links, {len(wires) - len(soft)} fixed")
 
 
-def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[tuple]]:
-    """What is drawn, sorted: names of neurons with their kinds; links with their weights and whether they are fixed."""
-    kinds = dict(sorted(machine.neurons.items()))
-    wires = [(link, weight, False) for link, weight in machine.soft_links.items()]
-    wires = sorted(wires + [(link, weight, True) for link, weight in machine.fixed_links.items()])
-    if live_only:
-        wires = [wire for wire in wires if wire[1] != 0]
-        steps = [(link.from_neuron, link.to_neuron) for link, _, _ in wires]
-        fed = reached([name for name, kind in kinds.items() if kind in SOURCES], steps)
-        useful = reached([name for name, kind in kinds.items() if kind == "output"], [step[::-1] for step in steps])
-        kinds = {name: kind for name, kind in kinds.items() if kind == "output" or name in fed & useful}
-        wires = [wire for wire in wires if wire[0].to_neuron in kinds and wire[0].from_neuron in kinds]
-    return kinds, wires
+def _add_layers(
+    graph: graphviz.Digraph, layers: list[list[str]], ids: Mapping, looks: Mapping, places: Mapping
+) -> None:
+    for row in layers:
+        level = "source" if row is layers[0] else "sink" if row is layers[-1] else "same"
+        with graph.subgraph(graph_attr={"rank": level}) as layer:
+            for name in row:
+                place = {"pos": "{:.1f},{}".format(*places[name])} if name in places else {}
+                layer.node(ids[name], **looks[name], **place)
 
 
-def layers_of(kinds: Mapping[str, str], wires: list[tuple]) -> list[list[str]]:
-    """Neurons by their longest path from the sources, which are the first layer; outputs are the last.
-
-    On the way back from the outputs, links that close a cycle do not count: their ends never share a layer.
-    """
-    before = {name: sorted({link.from_neuron for link, _, _ in wires if link.to_neuron == name}) for name in kinds}
-    ranks = {name: 0 for name in kinds if kinds[name] in SOURCES}
-    for start in sorted(kinds, key=lambda name: kinds[name] != "output"):
-        way = [start]  # from an output down to the neuron in hand
-        while way:
-            waiting = [each for each in before[way[-1]] if each not in ranks and each not in way]
-            if waiting:
-                way.append(waiting[0])
-                continue
-            name = way.pop()
-            known = (ranks[each] for each in before[name] if each in ranks)
-            ranks.setdefault(name, 1 + max(known, default=0))
-    top = max(ranks.values(), default=0) + 1
-    rows = {name: top if kind == "output" else ranks[name] for name, kind in kinds.items()}
-    return [[name for name in kinds if rows[name] == row] for row in sorted(set(rows.values()))]
+def _sheet(title: str | None, links: int, value_slots: bool) -> dict[str, str]:
+    sheet = GRAPH | ({"label": _text(str(title)), "labelloc": "t"} if title else {})
+    if links > HAIRLINE:  # `dot` would make it metres wide, so each neuron has its place
+        return sheet | {"layout": "nop", "splines": "line", "nodesep": "0.01"}
+    return sheet | (ROOMY if value_slots else {})
 
 
-def place_of(layers: list[list[str]], rank: int, number: int) -> str:
-    """A position in points, for a texture, which `dot` would make metres wide: layers shifted to let lines pass."""
-    width = max(360, (12 + 6 * max(len(name) for row in layers for name in row)) * max(map(len, layers)))
-    shift = 0.5 if rank in (0, len(layers) - 1) else 0.25 + 0.5 * (rank % 2)
-    return f"{width * (number + shift) / len(layers[rank]):.1f},{80 * rank}"
-
-
-def _ports(kinds: Mapping[str, str], wires: list[tuple]) -> tuple[dict, dict]:
+def _ports(kinds: Mapping[str, str], wires: list[Wire]) -> tuple[dict, dict]:
     """Ports of the fields in use, where a neuron has several in that role, and as cells of the neuron's table."""
     used = {(link.to_neuron, "inputs", link.to_field) for link, _, _ in wires}
     used |= {(link.from_neuron, "outputs", link.from_field) for link, _, _ in wires}
@@ -225,7 +202,7 @@ def _node(name: str, kind: str, cells: Mapping[tuple[str, str], str]) -> dict[st
 
 def _line(weight: float, fixed: bool, share: float, links: int, digits: int) -> dict[str, str]:
     color = QUIET if fixed else NEGATIVE if weight < 0 else POSITIVE
-    if links > TEXTURE and not fixed:
+    if links > HAIRLINE and not fixed:
         return {"color": f"{color}50", "penwidth": f"{0.1 + 1.2 * share:.2f}", "dir": "none"}
     look = {"color": color, "penwidth": f"{0.4 + 1.4 * share:.2f}", "style": "dashed" if weight < 0 else "solid"}
     look |= {"style": "dotted", "penwidth": "1", "arrowsize": "0.4"} if fixed else {}

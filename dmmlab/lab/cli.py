@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dmmlab.files import DMMError, read_json
 from dmmlab.lab.circuits import draw
-from dmmlab.lab.gallery import draw_figures
+from dmmlab.lab.figures import read_figures
 from dmmlab.lab.notebooks import find_notebooks, read_notebook, read_parameters, run_notebooks
 from dmmlab.lab.project import output_root, project_root
 from dmmlab.lab.skeleton import new_notebook_file
@@ -59,10 +59,26 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _figures(options: argparse.Namespace) -> int:
-    more = {"formats": options.format, "widths": options.width}
-    paths = draw_figures(options.chosen, folder=options.notebooks, **{key: each for key, each in more.items() if each})
-    print(f"{len(paths)} files below {output_root() / 'figures'}, listed in its index.md")
-    return 0
+    """List the figures, or draw some again, by running their notebooks as they are."""
+    found, widths = read_figures(), options.width or ()
+    if not options.chosen and not widths:
+        rows = [(each["notebook"][:2], each["name"], each["caption"]) for each in found]
+        print(_align([("no", "figure", "caption"), *rows], limit=80))
+        return 0
+    if bad := [width for width in widths if not 1 <= width <= 40]:
+        raise DMMError(f"a figure {bad[0]:g} inches wide cannot be printed; give 1 to 40")
+    names = {each["name"]: each["notebook"][:2] for each in found}
+    if other := [each for each in options.chosen if not each.isdigit() and each not in names]:
+        raise DMMError(f"no notebook saved a figure {other[0]!r}; figures: {', '.join(names) or 'none'}")
+    numbers = sorted({names.get(each, each.zfill(2)) for each in options.chosen or names.values()})
+    last = sum(row["seconds"] or 0 for row in describe_notebooks() if row["number"] in numbers)
+    print(f"notebooks to run again: {', '.join(numbers)}; last time that took {last:.0f} s", flush=True)
+    if widths:
+        os.environ["DMMLAB_WIDTHS"] = " ".join(f"{width:g}" for width in widths)  # for the kernels
+    try:
+        return _print_summary(run_notebooks(numbers))
+    finally:
+        os.environ.pop("DMMLAB_WIDTHS", None)
 
 
 def _new_notebook(options: argparse.Namespace) -> int:
@@ -151,11 +167,9 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--table", metavar="FILE", help="a .csv or .parquet file (else data/sweeps/NN/table.csv)")
     add("--retry", action="store_true", help="repeat the runs that failed")
     add("--dry-run", action="store_true", help="only show what there is to do")
-    add = command("figures", _figures, "draw the figures of notebooks again, without computing")
-    add("chosen", nargs="*", metavar="NUMBER|NAME", help="such as 06 or 06-strip (else all)")
-    add("--format", action="append", help="pdf, svg, png or, for circuits, tex (else all four)")
+    add = command("figures", _figures, "list the figures, or draw those of some notebooks again, by running these")
+    add("chosen", nargs="*", metavar="NUMBER|NAME", help="such as 06 or 06-strip; their notebooks are run")
     add("--width", action="append", type=float, metavar="INCHES", help="else one and two columns: 3.5 and 7.16")
-    add("--notebooks", metavar="DIR", help="a folder of executed notebooks (else the project's)")
     add = command("synthesize", _synthesize, "find a machine that answers as the detector does on your own strings")
     add("strings", nargs="+", metavar="STRING")
     add("--seed", type=int, default=0)

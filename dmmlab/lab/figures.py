@@ -1,173 +1,174 @@
-"""Figures for papers: matplotlib in the house style, one or two columns wide; the same data give the same bytes."""
+"""Figures for papers: a function draws them, anew for each width and format; the same data give the same bytes."""
 
 from __future__ import annotations
 
-import base64
-import json
+import io
 import os
-import zlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from IPython import get_ipython
-from IPython.display import display
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from dmmlab.files import DMMError, atomic_write, check_int, parse_json
-from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, Drawing, layers_of, layout, parts_of, place_of
-from dmmlab.lab.latex import tikz
+from dmmlab.files import DMMError, atomic_write
+from dmmlab.lab.circuits import Drawing
+from dmmlab.lab.notebooks import find_notebooks, read_notebook
 from dmmlab.lab.project import output_root
-from dmmlab.lab.recipes import STYLE, Sheet, replay
-from dmmlab.machines import Machine
-from dmmlab.neurons import find_kind
 
-MIME = "application/vnd.dmmlab.figure+json"
+STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
+"""Our style of figures, for `matplotlib.style.use`.
+
+>>> dmm.STYLE[0]
+'default'
+"""
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # widths in inches, at print size
-MARKS = {"input": "v", "eos": "<", "const_1": ">", "accum": "s", "norm": "o", "dot": "D", "compare": "^", "output": "*"}
+PLACES = {ONE_COLUMN: "one-column", TWO_COLUMNS: "two-columns"}
+NARROW = 4.5  # inches: below, what stands side by side gets half as many columns
+FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}  # and how they go without dates
+PRINTED = re.compile(r"^figure (.+?): ?(.*)$", re.MULTILINE)  # by `save_figure`
 
 
-def new_figure(columns: int = 1, height: float = 2.3) -> tuple[Figure, Axes]:
-    """An empty figure in the house style, one or two columns of a paper wide (3.5 or 7.16 in) and `height` inches high.
+@dataclass(frozen=True)
+class Picture:
+    """A function that draws on a matplotlib figure, with the size at which it shows itself in a notebook.
 
-    It shows itself in a notebook and belongs to no pyplot state. Raises DMMError for another number of columns.
-
-    >>> float(dmm.new_figure(columns=2)[0].get_figwidth())
-    7.16
+    `columns` of a paper (1 or 2: 3.5 or 7.16 inches) are its width, `height` is in inches.
     """
-    if columns not in (1, 2):
-        raise DMMError(f"{columns!r} columns are no width of a figure; give 1 or 2")
-    with context(STYLE):
-        figure = Sheet((ONE_COLUMN, TWO_COLUMNS)[columns - 1], height)
-        return figure, figure.add_subplot()
+
+    draw: Callable[[Figure], object]
+    columns: int = 1
+    height: float = 2.3
+
+    def __post_init__(self) -> None:
+        if self.columns not in (1, 2):
+            raise DMMError(f"{self.columns!r} columns are no width of a figure; give 1 or 2")
+        if not callable(self.draw):
+            raise DMMError(f"a {type(self.draw).__name__} draws nothing; give a function of a figure, or a drawing")
+
+    def __call__(self, figure: Figure) -> None:
+        """Draw on another figure."""
+        self.draw(figure)
+
+    def __repr__(self) -> str:
+        return f"Picture({self.columns} of 2 columns, {self.height:.3g} inches high)"
+
+    def figure(self, width: float | None = None) -> Figure:
+        """A new figure, `width` inches wide, with the picture on it; pyplot does not know it."""
+        with context(STYLE):
+            figure = Figure(figsize=(width or [*PLACES][self.columns - 1], self.height))
+            self.draw(figure)
+        return figure
+
+    def render(self, format: str, width: float | None = None) -> bytes:
+        """The picture as pdf, svg or png, without dates, `width` inches wide."""
+        figure, file = self.figure(width), io.BytesIO()
+        with context(STYLE):
+            figure.savefig(file, format=format, metadata=FORMATS[format])
+        return file.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.render("png")
 
 
-def draw_strip(machines: Mapping[str, Machine], columns: int = 4) -> Figure:
-    """Machines cut out of the first one, side by side under their labels: every neuron keeps its place.
+def save_figure(
+    draw: Callable[[Figure], object] | Drawing, name: str, caption: str = "", columns: int = 1, height: float = 2.3
+) -> Picture | Drawing:
+    """Write a figure as NAME.pdf, NAME.svg and NAME.png into `figures/one-column/` and `figures/two-columns/`.
 
-    Input below, output above; soft links in the colours of `draw`, and only what lies between a source and an output.
-    A matplotlib figure, two columns of a paper wide. Raises DMMError for no machines, or a neuron the first has not.
+    It is drawn anew for each width (3.5 and 7.16 inches) and format, in our style, and outside pyplot: so the same data
+    give the same bytes. Returns what shows the figure at the end of a notebook's cell, and prints its name and caption,
+    which `dmmlab figures` finds in the notebook. Where DMMLAB_WIDTHS lists other widths in inches, it is drawn at
+    these. Raises DMMError for a name that is empty or a path, for what does not draw, and if writing fails.
 
-    >>> len(dmm.draw_strip({"8 links": dmm.handcrafted_detector()}).axes)
-    1
+    Args:
+        draw: a function of a matplotlib figure, what `plot_losses` and its like return, or a circuit from `draw`.
+        name: of the files, such as "05-run-3".
+        caption: one sentence or two.
+        columns: how wide a function's figure is shown, 1 or 2 columns of a paper; others know it themselves.
+        height: of a function's figure, in inches; it may ask for another with `figure.set_figheight`.
+
+    >>> dmm.save_figure(dmm.draw(dmm.handcrafted_detector()), "02-detector", caption="Nine neurons.")
+    figure 02-detector: Nine neurons.
+    Drawing(9 neurons, 8 soft links, 3 fixed)
     """
-    columns = check_int("columns", columns)
-    if not machines:
-        raise DMMError("no machines to draw; give at least one")
-    layers = layers_of(*parts_of(next(iter(machines.values())), live_only=False))
-    at = {name: place_of(layers, rank, i).split(",") for rank, row in enumerate(layers) for i, name in enumerate(row)}
-    places = {name: np.array(place, dtype=float) for name, place in at.items()}
-    if new := sorted({name for machine in machines.values() for name in machine.neurons} - set(places)):
-        raise DMMError(f"neuron {new[0]!r} has no place, for the first machine has none of that name")
-    rows = -(-len(machines) // columns)
-    with context(STYLE):
-        figure = Sheet(TWO_COLUMNS, 1.9 * rows + 0.3)
-        for number, (label, machine) in enumerate(machines.items(), start=1):
-            axes = figure.add_subplot(rows, columns, number, title=str(label).replace("$", r"\$"))
-            axes.plot(*zip(*places.values(), strict=True), ls="")  # so that all have the same limits
-            axes.set_axis_off()
-            _draw_frame(axes, machine, places)
-        marks = [axes.plot([], [], **_mark(kind))[0] for kind in MARKS]
-        figure.legend(marks, [*MARKS], loc="outside lower center", ncols=len(MARKS))
-    return figure
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or set(name) & set("/\\:"):
+        raise DMMError(f"figure name {name!r} is empty or a path; give a plain name, such as 05-run-3")
+    picture = draw if isinstance(draw, Picture | Drawing) else Picture(draw, columns, height)
+    widths = [float(width) for width in os.environ.get("DMMLAB_WIDTHS", "").split()] or [*PLACES]
+    for width in widths:
+        folder = output_root() / "figures" / PLACES.get(width, f"{width:g}-inches")
+        for format in FORMATS:
+            atomic_write(folder / f"{name}.{format}", picture.render(format, width))
+    print(f"figure {name}: {' '.join(caption.split())}".rstrip())
+    return picture
 
 
-def _draw_frame(axes: Axes, machine: Machine, places: Mapping[str, np.ndarray]) -> None:
-    kinds, wires = parts_of(machine, live_only=True)
-    wires = sorted(((weight, link) for link, weight, fixed in wires if not fixed), key=lambda wire: abs(wire[0]))
-    lines = []
-    for _, (to, field, source, _) in wires:  # to the left or the right of the neuron, as in `draw`
-        fields = [*(find_kind(kinds[to]).inputs or ())]
-        side = fields.index(field) - (len(fields) - 1) / 2 if field in fields else 0
-        lines.append((places[source], places[to] + (14 * side, 0)))
-    sizes, share = np.abs([weight for weight, _ in wires]), min(1.0, MANY / max(len(wires), 1))
-    look = {"lw": 0.1 + share**0.5 * (0.4 + sizes / sizes.max(initial=1e-300)), "alpha": 0.3 + 0.6 * share}
-    colors = [NEGATIVE if weight < 0 else POSITIVE for weight, _ in wires]
-    axes.add_lines(lines, colors=colors, **look)
-    for name in sorted({name for _, link in wires for name in (link.to_neuron, link.from_neuron)}):
-        axes.plot(*places[name], **_mark(kinds[name]))
+def read_figures(root: str | os.PathLike | None = None) -> list[dict[str, str]]:
+    """The figures that the notebooks saved when they last ran: dicts with notebook (its file), name and caption."""
+    found = []
+    for path in find_notebooks(root):
+        outputs = [output for cell in read_notebook(path).cells for output in cell.get("outputs", ())]
+        said = "\n".join(output.text for output in outputs if output.get("name") == "stdout")
+        found += [{"notebook": path.name, "name": name, "caption": text} for name, text in PRINTED.findall(said)]
+    return found
 
 
-def _mark(kind: str) -> dict[str, object]:
-    look = {"marker": MARKS.get(kind, "h"), "mfc": FILLS.get(kind, "white"), "mec": "#555555"}
-    return look | {"ms": 4, "mew": 0.6, "ls": "", "zorder": 3}
+def panels(figure: Figure, rows: int, columns: int, **options: object) -> np.ndarray:
+    """Axes in rows and columns, as a flat array; a one-column figure has half as many columns, and is so much higher.
+
+    `options` are those of matplotlib's `figure.subplots`.
+
+    >>> dmm.save_figure(lambda figure: dmm.panels(figure, 1, 2)[1].plot([1, 2]), "13-two", columns=2)
+    figure 13-two:
+    Picture(2 of 2 columns, 2.3 inches high)
+    """
+    if figure.get_figwidth() < NARROW:
+        half = -(-columns // 2)
+        more = -(-rows * columns // half)
+        figure.set_figheight(figure.get_figheight() * more / rows)
+        rows, columns = more, half
+    return figure.subplots(rows, columns, squeeze=False, **options).ravel()
 
 
 def plot_losses(
     curves: Mapping[str, Sequence[float] | Mapping[int, float]], title: str | None = None, columns: int = 1
-) -> Figure:
-    """Losses per step over a logarithmic axis: a matplotlib figure that shows itself in a notebook.
+) -> Picture:
+    """Losses per step over a logarithmic axis: a picture for `save_figure`, which also shows itself in a notebook.
 
     `curves` maps labels to arrays of shape (steps,), the first being step 1, or to dicts step → loss, which are drawn
-    as single points. The figure is one or two columns of a paper wide. Raises DMMError for other shapes.
+    as single points. It is one or two columns of a paper wide. Raises DMMError for other shapes.
 
-    >>> dmm.plot_losses({"ours": [3.0, 1.0, 0.5], "published": {1: 3.0}}).axes[0].get_yscale()
-    'log'
+    >>> dmm.plot_losses({"ours": [3.0, 1.0, 0.5], "published": {1: 3.0}})
+    Picture(1 of 2 columns, 2.3 inches high)
     """
-    figure, axes = new_figure(columns)
-    with context(STYLE):
-        lines = []
-        for label, losses in curves.items():
-            points = isinstance(losses, Mapping)
-            steps = list(losses) if points else np.arange(1, np.size(losses) + 1)
-            values = np.array(list(losses.values()) if points else losses, dtype=float)
-            if values.ndim != 1 or not np.any(values > 0):
-                raise DMMError(f"curve {label!r} is no array of shape (steps,) with a positive loss; give one")
-            look = {"ls": "", "marker": "o", "mfc": "none", "ms": 4, "color": "black"} if points else {}
-            lines += axes.plot(steps, values, label=str(label).replace("$", r"\$"), **look)
-        if not lines:
-            raise DMMError("no curves to plot; give at least one")
+    if not curves:
+        raise DMMError("no curves to plot; give at least one")
+    data = [(plain_text(label), *_points(label, losses)) for label, losses in curves.items()]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        lines = [axes.plot(steps, losses, label=label, **look)[0] for label, steps, losses, look in data]
         axes.set(xlabel="step", ylabel="loss", yscale="log", title=title)
         lines.sort(key=lambda line: -line.get_ydata()[-1])  # so labels stand in the order of the ends
         axes.legend(handles=lines, loc="upper right", labelcolor="linecolor")
-    return figure
+
+    return Picture(draw, columns)
 
 
-def save_figure(
-    figure: Sheet | Drawing, name: str, folder: str | os.PathLike | None = None, caption: str = ""
-) -> list[Path]:
-    """Write `name`.svg and `name`.pdf into the project's `figures` folder, or another; returns their paths.
-
-    In a notebook the figure is also kept in the cell's output, as data and with its caption, so that `dmmlab figures`
-    draws it again without computing. The same picture gives the same bytes. Raises DMMError for a name that is empty or
-    a path, for a figure that was not made by this package or is not drawn by plain data, and if writing fails.
-
-    >>> [path.name for path in dmm.save_figure(dmm.draw(dmm.handcrafted_detector()), "02-detector")]
-    ['02-detector.svg', '02-detector.pdf']
-    """
-    if not isinstance(name, str) or not name.strip() or set(name) & set("/\\\0"):
-        raise DMMError(f"figure name {name!r} is empty or a path; give a plain name, and the folder with folder=")
-    kept = {"name": name, "caption": caption, "recipe": pack(figure)}
-    if get_ipython():
-        display({MIME: kept, "text/plain": f"figures/{name}.svg, figures/{name}.pdf"}, raw=True)
-    place = output_root() / "figures" if folder is None else Path(folder)
-    return [atomic_write(place / f"{name}.{format}", render(figure, format)) for format in ("svg", "pdf")]
+def _points(label: str, losses: Sequence[float] | Mapping[int, float]) -> tuple[list[int], np.ndarray, dict]:
+    """The steps of a curve, its losses, and its look."""
+    single = isinstance(losses, Mapping)
+    values = np.array([*losses.values()] if single else losses, dtype=float)
+    if values.ndim != 1 or not np.any(values > 0):
+        raise DMMError(f"curve {label!r} is no array of shape (steps,) with a positive loss; give one")
+    if single:
+        return [*losses], values, {"ls": "", "marker": "o", "mfc": "none", "ms": 4, "color": "black"}
+    return [*range(1, len(values) + 1)], values, {}
 
 
-def pack(figure: Sheet | Drawing) -> str:
-    """A figure as text that a notebook can hold: its recipe as JSON, compressed. Raises DMMError as `save_figure`."""
-    if not isinstance(figure, Sheet | Drawing):
-        raise DMMError(f"a {type(figure).__name__} is not kept; begin figures with dmm.new_figure, circuits with draw")
-    drawn = isinstance(figure, Drawing)
-    recipe = {"dot": figure.source, "summary": figure.summary} if drawn else figure.recipe()
-    return base64.b64encode(zlib.compress(json.dumps(recipe).encode(), 9)).decode()
-
-
-def unpack(text: str, width: float | None = None) -> Sheet | Drawing:
-    """The figure of what `pack` made, a Sheet at the width asked for. Raises DMMError where it is damaged."""
-    try:
-        recipe = parse_json(zlib.decompress(base64.b64decode(text)).decode())
-        return Drawing(recipe["dot"], recipe["summary"]) if "dot" in recipe else replay(recipe, width)
-    except (ValueError, TypeError, KeyError, zlib.error) as error:
-        raise DMMError(f"this figure is damaged ({error}); run its notebook again") from None
-
-
-def render(figure: Sheet | Drawing, format: str, width: float | None = None) -> bytes:
-    """The bytes of a figure as svg, pdf or png; a circuit also as tex (TikZ), and at most `width` inches wide."""
-    if isinstance(figure, Sheet):
-        return figure.print(format)
-    if format == "tex":
-        return tikz(figure, width).encode()
-    return figure.svg(width).encode() if format == "svg" else layout(figure.source, format, width)
+def plain_text(label: object) -> str:
+    """A label in which matplotlib sees no formula."""
+    return str(label).replace("$", r"\$")

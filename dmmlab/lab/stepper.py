@@ -16,7 +16,8 @@ from dmmlab import trees
 from dmmlab.files import DMMError, atomic_write, check_int
 from dmmlab.inputs import Inputs
 from dmmlab.interpreter import trace
-from dmmlab.lab.circuits import TEXTURE, Drawing, draw, parts_of
+from dmmlab.lab.circuits import HAIRLINE, Drawing, draw
+from dmmlab.lab.layers import parts_of
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.vvalues import VValue
@@ -84,7 +85,7 @@ def step_through(
     shown = [record | {"title": str(title)} for record, title in zip(shown, titles, strict=True)]
     data = {"words": [*string], "perCharacter": speed, "ticks": ticks, "start": start_at, "machines": shown}
     data["values"] = [json.loads(text) for text in numbers]
-    drawings = [draw(each, live_only=True, room=True) for each in machines]
+    drawings = [draw(each, live_only=True, value_slots=True) for each in machines]
     words = f"{' and '.join(each.summary for each in drawings)}; {ticks} ticks"
     return Stepper(_fragment(data, drawings, words), words)
 
@@ -94,8 +95,8 @@ def _record(machine: Machine, run: tuple, numbers: dict[str, int]) -> dict:
     if "self" in machine.neurons.values():
         raise DMMError("a neuron of kind 'self' rewrites the links of this machine; use draw_changes")
     kinds, wires = parts_of(machine, live_only=True)
-    if sum(not fixed for _, _, fixed in wires) > TEXTURE:
-        raise DMMError(f"{len(wires)} links are too many to read; prune the machine to at most {TEXTURE}")
+    if sum(not fixed for _, _, fixed in wires) > HAIRLINE:
+        raise DMMError(f"{len(wires)} links are too many to read; prune the machine to at most {HAIRLINE}")
     ticks, neurons = trace(machine, *run), [{"name": name, "kind": kind} for name, kind in kinds.items()]
     for neuron, (name, kind) in zip(neurons, kinds.items(), strict=True):
         for role in ("inputs", "outputs"):
@@ -119,9 +120,8 @@ def _number(value: VValue, numbers: dict[str, int]) -> int:
 
 def _fragment(data: dict, drawings: Iterable[Drawing], words: str) -> str:
     """HTML: pictures for pages where no script may run, the data, and what shows them."""
-    outside, _, data["style"] = (
-        Path(__file__).with_suffix(".css").read_text(encoding="utf-8").partition("/* inside */\n")
-    )
+    style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
+    outside, _, data["style"] = style.partition("/* inside */\n")
     script = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
     inside = "".join(each.image("dmm-circuit") for each in drawings) + '<script type="application/json">'
     inside += json.dumps(data, separators=(",", ":")).replace("<", "\\u003c") + "</script>"

@@ -27,9 +27,7 @@ from dmmlab.lab.sweeps import sweep
 PARAMETERS = new_code_cell("seed: int = 0", metadata={"tags": ["parameters"]}, id="parameters")
 SOURCE = """\
 import dmmlab as dmm
-figure, axes = dmm.new_figure()
-axes.plot([seed, 1, 2])
-dmm.save_figure(figure, "09-curve")
+dmm.save_figure(lambda figure: figure.subplots().plot([seed, 1, 2]), "09-curve")
 dmm.save_results("09-fit", {"third": seed / 3, "curve": list(range(5000))})
 print("seed", seed)
 """
@@ -182,8 +180,7 @@ EXPECTED = {
     batch: {
         "run/summary.json",
         "run/09-fit.ipynb",
-        "figures/09-curve.svg",
-        "figures/09-curve.pdf",
+        *(f"figures/{place}/09-curve.{x}" for place in ("one-column", "two-columns") for x in ("pdf", "svg", "png")),
         "data/results/09-fit.json",
     },
     sweeping: {"data/sweeps/09/table.csv"},
@@ -277,15 +274,12 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
 
 
 def test_a_full_disk_keeps_results_and_figures(project):
-    figure, axes = dmm.new_figure()
-    axes.plot([1, 2])
-    dmm.save_figure(figure, "09-curve")
+    dmm.save_figure(lambda figure: figure.subplots().plot([1, 2]), "09-curve")
     dmm.save_results("09-fit", {"a": 1})
     before = contents(project)
-    axes.plot(range(500))
     with files_of_at_most(2000):
-        with refused("cannot write", start=project / "figures" / "09-curve"):
-            dmm.save_figure(figure, "09-curve")
+        with refused("cannot write", start=project / "figures" / "one-column" / "09-curve"):
+            dmm.save_figure(lambda figure: figure.subplots().plot(range(500)), "09-curve")
         with refused("cannot write", start=project / "data" / "results" / "09-fit.json"):
             dmm.save_results("09-fit", list(range(5000)))
     assert contents(project) == before

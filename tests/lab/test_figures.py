@@ -1,20 +1,28 @@
-"""Figures: widths of a paper, embedded fonts, the same bytes every time."""
+"""Figures: drawn anew for each width, embedded fonts, the same bytes every time; `dmmlab figures` lists them."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from conftest import refused
 from IPython.core.formatters import DisplayFormatter
+from matplotlib.figure import Figure
 
 import dmmlab as dmm
 from dmmlab.files import DMMError
-from dmmlab.lab.circuits import draw
-from dmmlab.lab.figures import draw_strip, plot_losses, save_figure
+from dmmlab.lab.cli import main
+from dmmlab.lab.figures import Picture, panels, plot_losses, read_figures, save_figure
+from dmmlab.lab.pictures import draw_strip
 from dmmlab.machines import Machine
+
+ROOT = Path(__file__).parents[2]
+CURVES = {"total": 100 * 0.99 ** np.arange(300), "data $a$ b$": [3.0, 0.0, 1.0], "_under": np.ones(5)}
+FILES = [f"{place}/a.{format}" for place in ("one-column", "two-columns") for format in ("pdf", "svg", "png")]
 
 
 @pytest.fixture(scope="module")
@@ -22,64 +30,149 @@ def full():
     return dmm.initialize(dmm.feedforward())
 
 
-CURVES = {"total": 100 * 0.99 ** np.arange(300), "data $a$ b$": [3.0, 0.0, 1.0], "_under": np.ones(5)}
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    return tmp_path
 
 
-def test_in_a_strip_every_neuron_keeps_its_place_and_only_what_is_live_is_drawn(full):
-    machine = full.with_weights(dmm.load_machine("published-19").weights)
-    figure = draw_strip({"all of them": full, "$19": machine}, columns=1)
-    first, last = figure.axes
-    assert (first.get_xlim(), first.get_ylim()) == (last.get_xlim(), last.get_ylim())
-    assert [len(axes.collections[0].get_segments()) for axes in figure.axes] == [1486, 19]
-    assert last.get_title() == r"\$19"
-    spots = [{tuple(line.get_xydata()[0]) for line in axes.lines[1:] if len(line.get_xdata())} for axes in figure.axes]
-    assert spots[1] < spots[0] and len(spots[1]) == 11
+def curve(figure):
+    axes = figure.subplots()
+    axes.plot([1, 2, 3], label="ours")
+    axes.set(xlabel=f"{figure.get_figwidth()} inches")
+    axes.legend()
 
 
-@pytest.mark.parametrize("machine", [dmm.recurrent(), dmm.handcrafted_detector(), Machine({"output": "output"})])
-def test_any_machine_makes_a_strip(machine):
-    assert len(draw_strip({"it": machine}).axes) == 1
+# ---- saving ----
 
 
-def test_a_strip_begins_with_the_machine_that_has_all_neurons(full):
-    with refused("no machines"):
-        draw_strip({})
-    with refused("'accum'", "first machine"):
-        draw_strip({"all": full, "other": dmm.handcrafted_detector()})
+@pytest.mark.parametrize("kind", ["drawing", "losses", "strip", "function"])
+def test_saved_figures_are_as_wide_as_a_paper_has_it_and_the_same_bytes(project, kind):
+    machine = dmm.handcrafted_detector()
+    make = {"drawing": lambda: dmm.draw(machine), "losses": lambda: plot_losses(CURVES)}
+    make |= {"strip": lambda: draw_strip({"it": machine}), "function": lambda: curve}
+    save_figure(make[kind](), "a")
+    folder = project / "figures"
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*")) == sorted(FILES)
+    first = {file: (folder / file).read_bytes() for file in FILES}
+    shutil.rmtree(folder)
+    save_figure(make[kind](), "a")
+    assert {file: (folder / file).read_bytes() for file in FILES} == first
+    for width, place in ((3.5, "one-column"), (7.16, "two-columns")):
+        pdf, svg = first[f"{place}/a.pdf"], first[f"{place}/a.svg"]
+        found = float(re.search(rb"/MediaBox ?\[ ?0 0 ([\d.]+) ", pdf)[1]) / 72
+        assert found <= width + 0.02 if kind == "drawing" else found == pytest.approx(width)
+        assert b"FontFile2" in pdf and b"<text" in svg and b"<dc:date>" not in svg
+        assert kind == "drawing" or b"CreationDate" not in pdf
+
+
+def test_a_function_is_called_with_a_new_figure_for_each_width_and_format(project):
+    seen = []
+    picture = save_figure(lambda figure: seen.append(figure), "a", columns=2, height=3)
+    assert len({*map(id, seen)}) == 6 and {figure.get_figwidth() for figure in seen} == {3.5, 7.16}
+    assert picture.figure().get_size_inches().tolist() == [7.16, 3]
+
+
+def test_other_widths_are_drawn_where_they_are_asked_for(project, monkeypatch):
+    monkeypatch.setenv("DMMLAB_WIDTHS", "5 3.5")
+    save_figure(curve, "a")
+    assert {path.parent.name for path in (project / "figures").rglob("a.pdf")} == {"5-inches", "one-column"}
+    assert "5.0 inches" in (project / "figures/5-inches/a.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a\\b", "../a", "nul\0", "a\nb", None, Path("a")])
+def test_names_of_figures_are_plain(project, name):
+    with pytest.raises(DMMError, match="^figure name .* plain name"):
+        save_figure(curve, name)
+    assert not (project / "figures").exists()
+
+
+def test_what_draws_nothing_is_refused_and_a_functions_own_error_comes_through(project):
+    with refused("a Figure draws nothing", "give a function"):
+        save_figure(Figure(), "a")
+    with refused("3 columns"):
+        save_figure(curve, "a", columns=3)
+    with pytest.raises(ZeroDivisionError):
+        save_figure(lambda figure: 1 / 0, "a")
+    assert not (project / "figures").exists()
+
+
+def test_a_figure_shows_itself_without_pyplot():
+    script = (
+        "import sys, dmmlab as dmm; f = dmm.plot_losses({'a': [2, 1]}); f._repr_png_();"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    shown, _ = DisplayFormatter().format(plot_losses(CURVES))
+    assert shown["image/png"].startswith(b"\x89PNG")
+    assert shown["text/plain"] == "Picture(1 of 2 columns, 2.3 inches high)"
+
+
+def test_panels_stand_in_half_as_many_columns_of_a_narrow_figure():
+    picture = Picture(lambda figure: panels(figure, 2, 3), columns=2, height=3)
+    wide, narrow = picture.figure(), picture.figure(3.5)
+    assert [figure.axes[-1].get_subplotspec().get_gridspec().get_geometry() for figure in (wide, narrow)] == [
+        (2, 3),
+        (3, 2),
+    ]
+    assert (wide.get_figheight(), narrow.get_figheight()) == (3, 4.5)
+
+
+# ---- what is listed ----
+
+
+def test_every_notebook_that_saves_a_figure_says_so_with_a_caption():
+    saved = set()
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        code = "".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+        saved |= {path.name} if "save_figure" in code else set()
+    found = read_figures(ROOT)
+    assert {each["notebook"] for each in found} == saved
+    assert len({each["name"] for each in found}) == len(found)
+    assert all(each["caption"].endswith(".") for each in found)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_command_line_lists_figures_and_draws_them_again(project, capsys):
+    lines = "import dmmlab as dmm\ndmm.save_figure(lambda figure: figure.subplots().plot([1, 2]), '07-a: b'[:4], 'Up.')"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(lines, id="a")])
+    nbformat.write(notebook, project / "notebooks/07-line.ipynb")
+    assert main(["run", "07", "--in-place"]) == 0
+    assert read_figures() == [{"notebook": "07-line.ipynb", "name": "07-a", "caption": "Up."}]
+    capsys.readouterr()
+    assert main(["figures"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["07", "07-a", "Up."]
+    assert main(["figures", "07-a", "--width", "5"]) == 0
+    assert "run again: 07; last time that took" in capsys.readouterr().out
+    assert (project / "figures/5-inches/07-a.pdf").exists()
+    for arguments, words in (
+        (["07-b"], "figures: 07-a"),
+        (["7", "--width", "0.5"], "0.5 inches"),
+        (["8"], "number 08"),
+    ):
+        assert main(["figures", *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+
+# ---- losses and strips ----
 
 
 def test_curves_begin_at_step_1_on_a_logarithmic_axis():
-    figure = plot_losses(CURVES, title="losses")
-    (axes,) = figure.axes
+    (axes,) = plot_losses(CURVES, title="losses").figure().axes
     assert axes.get_yscale() == "log" and (axes.get_xlabel(), axes.get_ylabel()) == ("step", "loss")
     assert [line.get_xdata()[0] for line in axes.lines] == [1, 1, 1]
     assert len({line.get_linestyle() for line in axes.lines}) == 3
     assert axes.get_legend() is not None and axes.get_title() == "losses"
 
 
-@pytest.mark.parametrize(("columns", "width"), [(1, 3.5), (2, 7.16)])
-def test_figures_are_as_wide_as_the_columns_of_a_paper(tmp_path, columns, width):
-    figure = plot_losses(CURVES, columns=columns)
-    assert figure.get_size_inches()[0] == width
-    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", save_figure(figure, "a", tmp_path)[1].read_bytes())
-    assert float(box[1]) == pytest.approx(72 * width)
-
-
 def test_a_dict_is_drawn_as_points():
-    figure = plot_losses({"ours": [3.0, 2.0, 1.0], "published": {1: 3.0, 3: 1.5}})
-    ours, points = sorted(figure.axes[0].lines, key=lambda line: line.get_label())
+    (axes,) = plot_losses({"ours": [3.0, 2.0, 1.0], "published": {1: 3.0, 3: 1.5}}).figure().axes
+    ours, points = sorted(axes.lines, key=lambda line: line.get_label())
     assert points.get_marker() == "o" and points.get_linestyle() == "None"
     assert list(points.get_xdata()) == [1, 3]
     assert list(ours.get_xdata()) == [1, 2, 3]
-
-
-def test_a_figure_shows_itself_without_pyplot():
-    script = (
-        "import sys, dmmlab as dmm; f = dmm.plot_losses({'a': [2, 1]}); assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-    shown, _ = DisplayFormatter().format(plot_losses(CURVES))
-    assert shown["image/png"].startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -91,27 +184,25 @@ def test_other_curves_are_refused(curves, columns):
         plot_losses(curves, columns=columns)
 
 
-@pytest.mark.parametrize("kind", ["drawing", "figure"])
-def test_saved_figures_are_the_same_bytes(tmp_path, monkeypatch, kind):
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "pyproject.toml").touch()
-    monkeypatch.chdir(tmp_path / "notebooks")
-
-    def make():
-        return draw(dmm.handcrafted_detector()) if kind == "drawing" else plot_losses(CURVES)
-
-    figure = make()
-    paths = save_figure(figure, "03-loss.v2")
-    assert paths == [tmp_path / "figures" / f"03-loss.v2.{suffix}" for suffix in ("svg", "pdf")]
-    first = [path.read_bytes() for path in paths]
-    again = [save_figure(each, "b", tmp_path / "other") for each in (figure, make())]
-    assert [[path.read_bytes() for path in paths] for paths in again] == [first, first]
-    assert b"FontFile2" in first[1] and b"<text" in first[0]
-    if kind == "figure":
-        assert b"CreationDate" not in first[1] and b"<dc:date>" not in first[0]
+def test_in_a_strip_every_neuron_keeps_its_place_and_only_what_is_live_is_drawn(full):
+    machine = full.with_weights(dmm.load_machine("published-19").weights)
+    figure = draw_strip({"all of them": full, "$19": machine}, columns=1).figure()
+    first, last = figure.axes
+    assert (first.get_xlim(), first.get_ylim()) == (last.get_xlim(), last.get_ylim())
+    assert [len(axes.collections[0].get_segments()) for axes in figure.axes] == [1486, 19]
+    assert last.get_title() == r"\$19"
+    spots = [{tuple(line.get_xydata()[0]) for line in axes.lines if len(line.get_xdata())} for axes in figure.axes]
+    assert spots[1] < spots[0] and len(spots[1]) == 11
 
 
-@pytest.mark.parametrize("name", ["", " ", "a/b", "a\\b", "../a", "nul\0", None, Path("a")])
-def test_names_of_figures_are_plain(tmp_path, name):
-    with pytest.raises(DMMError, match="^figure name .* plain name"):
-        save_figure(plot_losses({"a": [1.0]}), name, tmp_path)
+@pytest.mark.parametrize("machine", [dmm.recurrent(), dmm.handcrafted_detector(), Machine({"output": "output"})])
+def test_any_machine_makes_a_strip(machine):
+    picture = draw_strip({"it": machine})
+    assert picture.render("png") and picture.render("pdf", 3.5)
+
+
+def test_a_strip_begins_with_the_machine_that_has_all_neurons(full):
+    with refused("no machines"):
+        draw_strip({})
+    with refused("'accum'", "first machine"):
+        draw_strip({"all": full, "other": dmm.handcrafted_detector()})

@@ -23,7 +23,7 @@ def test_it_runs_and_meets_the_rules_of_the_house(tmp_path, monkeypatch, capsys)
         "has_typed_and_commented_parameters",
     ):
         getattr(test_notebooks, f"test_{rule}")(path)
-    assert (tmp_path / "figures/13-answers.pdf").exists()
+    assert (tmp_path / "figures/one-column/13-answers.pdf").exists()
     assert main(["run", "13"]) == 0
     assert "\nthe committed results, bit for bit: 13\n" in capsys.readouterr().out
     assert main(["list"]) == 0

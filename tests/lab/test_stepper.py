@@ -12,7 +12,8 @@ import pytest
 from conftest import refused
 
 import dmmlab as dmm
-from dmmlab.lab.circuits import draw, parts_of
+from dmmlab.lab.circuits import draw
+from dmmlab.lab.layers import parts_of
 from dmmlab.lab.stepper import step_through
 from dmmlab.machines import Machine
 from dmmlab.vvalues import VValue, branch
@@ -103,14 +104,14 @@ def test_sixty_links_are_drawn_with_room_for_values():
     machine = machine.with_vector(weights)
     soft = sum(not fixed for _, _, fixed in parts_of(machine, live_only=True)[1])
     assert soft >= 45
-    svg = draw(machine, live_only=True, room=True).svg()
+    svg = draw(machine, live_only=True, value_slots=True).svg()
     assert len(re.findall(r'data-link="\d+"', svg)) == len(parts_of(machine, live_only=True)[1])
     assert len(data_of(step_through(machine, "ab.", ticks=5))["machines"][0]["links"]) >= soft
 
 
-def test_room_changes_no_other_drawing():
+def test_value_slots_change_no_other_drawing():
     machine = dmm.handcrafted_detector()
-    assert "data-" not in draw(machine).svg() and " id=" not in draw(machine, room=True).svg()
+    assert "data-" not in draw(machine).svg() and " id=" not in draw(machine, value_slots=True).svg()
     assert " id=" not in draw(machine).source
 
 

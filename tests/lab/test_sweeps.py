@@ -443,9 +443,7 @@ FULL = """\
 import os, signal
 from pathlib import Path
 import dmmlab as dmm
-figure, axes = dmm.new_figure()
-axes.plot([seed, 1])
-dmm.save_figure(figure, "09-curve")
+dmm.save_figure(lambda figure: figure.subplots().plot([seed, 1]), "09-curve")
 dmm.save_results("09-fit", {"third": seed / 3})
 print("seed", seed)
 """
@@ -478,7 +476,9 @@ def test_runs_in_kernels_keep_their_notebooks_figures_and_results(project):
     ]
     before = without_seconds(files_below(project / "data"))
     folders = {name.split("/")[2] for name in before} - {"table.csv"}
-    names = {"run.json", "parameters.json", "data/results/09-fit.json", "figures/09-curve.svg", "figures/09-curve.pdf"}
+    places = [f"figures/{place}/09-curve" for place in ("one-column", "two-columns")]
+    names = {"run.json", "parameters.json", "data/results/09-fit.json"}
+    names |= {f"{place}.{format}" for place in places for format in ("pdf", "svg", "png")}
     for folder in folders:
         prefix = f"sweeps/09/{folder}/"
         found = {name.removeprefix(prefix) for name in before if name.startswith(prefix)}

@@ -1,0 +1,203 @@
+"""Pictures of machines that change: cut out of one another, their links over ticks, their circuits at some ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from dmmlab.files import DMMError, check_int
+from dmmlab.interpreter import Tick
+from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, QUIET
+from dmmlab.lab.figures import NARROW, Picture, panels, plain_text
+from dmmlab.lab.layers import layers_of, parts_of, places_of
+from dmmlab.machines import Link, Machine
+from dmmlab.neurons import find_kind
+from dmmlab.vvalues import VValue
+
+COLOURS = LinearSegmentedColormap.from_list("weights", [NEGATIVE, "white", POSITIVE])
+MARKS = {"input": "v", "eos": "<", "const_1": ">", "accum": "s", "norm": "o", "dot": "D", "compare": "^", "output": "*"}
+ARROW = {"connectionstyle": "arc3,rad=0.12", "arrowstyle": "-|>", "mutation_scale": 6, "shrinkA": 5, "shrinkB": 7}
+
+
+def draw_strip(machines: Mapping[str, Machine], columns: int = 4) -> Picture:
+    """Machines cut out of the first one, `columns` in a row under their labels: every neuron keeps its place.
+
+    Input below, output above; soft links in the colours of `draw`, and only what lies between a source and an output.
+    A picture for `save_figure`, which also shows itself in a notebook. Raises DMMError for no machines, or a neuron the
+    first has not.
+
+    >>> dmm.draw_strip({"8 links": dmm.handcrafted_detector()})
+    Picture(2 of 2 columns, 2.2 inches high)
+    """
+    if not machines:
+        raise DMMError("no machines to draw; give at least one")
+    places = places_of(layers_of(*parts_of(next(iter(machines.values())), live_only=False)))
+    if new := sorted({name for machine in machines.values() for name in machine.neurons} - set(places)):
+        raise DMMError(f"neuron {new[0]!r} has no place, for the first machine has none of that name")
+    frames = {
+        label: lambda axes, machine=each: _draw_machine(axes, machine, places) for label, each in machines.items()
+    }
+    strip = _frames(frames, check_int("columns", columns), 1.9, sharex=True, sharey=True)
+
+    def draw(figure: Figure) -> None:
+        strip(figure)
+        marks = [figure.axes[0].plot([], [], **_mark(kind))[0] for kind in MARKS]
+        ncols = len(MARKS) // 2 if figure.get_figwidth() < NARROW else len(MARKS)
+        figure.legend(marks, [*MARKS], loc="outside lower center", ncols=ncols)
+
+    return Picture(draw, strip.columns, strip.height + 0.3)
+
+
+def _frames(frames: Mapping[str, Callable[[Axes], None]], columns: int, height: float, **options: object) -> Picture:
+    """Circuits in rows of `height` inches, each drawn by a function of its axes, under its label."""
+    rows = -(-len(frames) // columns)
+
+    def draw(figure: Figure) -> None:
+        grid = panels(figure, rows, columns, **options)
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, (label, draw_frame) in zip(grid, frames.items(), strict=False):
+            axes.set_title(plain_text(label))
+            draw_frame(axes)
+
+    return Picture(draw, 2, height * rows)
+
+
+def _draw_machine(axes: Axes, machine: Machine, places: Mapping[str, tuple[float, float]]) -> None:
+    kinds, wires = parts_of(machine, live_only=True)
+    soft = sorted((abs(weight), weight, link) for link, weight, fixed in wires if not fixed)  # the widest on top
+    lines = []
+    for _, _, link in soft:  # to the left or the right of the neuron, as in `draw`
+        fields = [*(find_kind(kinds[link.to_neuron]).inputs or [link.to_field])]
+        x, y = places[link.to_neuron]
+        side = fields.index(link.to_field) - (len(fields) - 1) / 2
+        lines.append([places[link.from_neuron], (x + 14 * side, y)])
+    share = min(1.0, MANY / max(len(soft), 1))
+    sizes = np.array([size / soft[-1][0] for size, _, _ in soft])
+    look = {"linewidths": 0.1 + share**0.5 * (0.4 + sizes), "alpha": 0.3 + 0.6 * share}
+    axes.add_collection(LineCollection(lines, colors=[_color(weight) for _, weight, _ in soft], **look))
+    for name in sorted({name for _, _, link in soft for name in (link.to_neuron, link.from_neuron)}):
+        axes.plot(*places[name], **_mark(kinds[name]))
+
+
+def _color(weight: float) -> str:
+    return NEGATIVE if weight < 0 else POSITIVE
+
+
+def _mark(kind: str) -> dict[str, object]:
+    look = {"marker": MARKS.get(kind, "h"), "mfc": FILLS.get(kind, "white"), "mec": "#555555"}
+    return look | {"ms": 4, "mew": 0.6, "ls": "", "zorder": 3}
+
+
+def matrices(ticks: Sequence[Tick], name: str = "self") -> dict[int, VValue]:
+    """The matrix that the neuron `name` emitted at every tick, tick → matrix. Raises DMMError where it emitted none.
+
+    >>> machine, start = dmm.PROGRAMS["oscillator"]()
+    >>> dmm.matrices(dmm.trace(machine, "a", ticks=2, start=start))[2]["self"]
+    VValue({'delta': {'accum': {'dict': 1.0}}, 'accum': {'self': {'matrix': 1.0}}})
+    """
+    emitted = {tick.tick: tick.outputs[name] for tick in ticks if name in tick.outputs}
+    found = {tick: fields["matrix"] for tick, fields in emitted.items() if "matrix" in fields}
+    if len(found) < len(ticks) or not ticks:
+        raise DMMError(f"neuron {name!r} emitted no matrix at some tick; name the machine's Self")
+    return found
+
+
+def plot_matrix(history: Mapping[int, VValue], columns: int = 2) -> Picture:
+    """The links that change, over ticks, as a heat map: blue for positive weights, vermilion for negative ones.
+
+    `history` is what `matrices` gives. A picture for `save_figure`, which also shows itself in a notebook. Raises
+    DMMError where no link ever changes, and where ticks are left out.
+
+    >>> machine, start = dmm.PROGRAMS["wave"]()
+    >>> dmm.plot_matrix(dmm.matrices(dmm.trace(machine, "a", start=start)))
+    Picture(2 of 2 columns, 1.18 inches high)
+    """
+    first, last = min(history, default=1), max(history, default=0)
+    if [*history] != [*range(first, last + 1)]:
+        raise DMMError("these ticks do not follow one another; give all between the first and the last")
+    weights = [dict(matrix.leaves()) for matrix in history.values()]
+    links = dict.fromkeys(path for each in weights for path in each)
+    rows = {Link(*path): [each.get(path, 0.0) for each in weights] for path in links}
+    moving = {str(link).replace("<-", "←"): row for link, row in rows.items() if len({*row}) > 1}
+    if not moving:
+        raise DMMError("no link changes in these ticks; show more of them")
+    top = max(abs(weight) for row in rows.values() for weight in row)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        image = axes.imshow(
+            [*moving.values()], cmap=COLOURS, vmin=-top, vmax=top, aspect="auto", interpolation="nearest",
+            extent=(first - 0.5, last + 0.5, len(moving) - 0.5, -0.5),
+        )  # fmt: skip
+        axes.set(xlabel="tick", yticks=range(len(moving)), yticklabels=[*moving])
+        axes.grid(visible=False)
+        figure.colorbar(image, ax=axes, label="weight", pad=0.02)
+
+    return Picture(draw, columns, 0.7 + 0.16 * len(moving))
+
+
+def draw_changes(history: Mapping[int, VValue], ticks: Sequence[int], height: float = 2.1) -> Picture:
+    """The circuit at some ticks, three in a row of `height` inches: every neuron keeps its place on a circle.
+
+    Links are blue for positive weights and vermilion for negative ones; those that were not there in the picture
+    before are thick, and those that were are left as grey dots. A picture for `save_figure`, which also shows itself in
+    a notebook. Raises DMMError for a tick that is not in `history`.
+
+    >>> machine, start = dmm.PROGRAMS["wave"]()
+    >>> dmm.draw_changes(dmm.matrices(dmm.trace(machine, "a", start=start)), ticks=[1, 2, 3])
+    Picture(2 of 2 columns, 2.1 inches high)
+    """
+    missing = [tick for tick in ticks if tick not in history]
+    if missing or not ticks:
+        there = f"{min(history)} to {max(history)}" if history else "none"
+        raise DMMError(f"tick {missing[0] if missing else None} is not among those of this run, {there}")
+    names = dict.fromkeys(name for tick in ticks for path, _ in history[tick].leaves() for name in (path[2], path[0]))
+    angles = np.linspace(0.5, -1.5, len(names), endpoint=False) * np.pi
+    spots = np.array([1.3 * np.cos(angles), np.sin(angles)]).T
+    spots[1::2] *= 0.68  # every other one further in, so that names do not touch
+    places = dict(zip(names, spots.tolist(), strict=True))
+    frames, before = {}, None
+    for tick in ticks:
+        wires = _wires(history[tick])
+        frames[f"tick {tick}"] = lambda axes, wires=wires, before=before: _draw_change(axes, wires, before, places)
+        before = wires
+    return _frames(frames, min(len(ticks), 3), height)
+
+
+def _wires(matrix: VValue) -> dict[tuple[str, str], float]:
+    """Weights from neuron to neuron; several links between the same two add up, and count even where they cancel."""
+    wires: dict[tuple[str, str], float] = {}
+    for path, weight in matrix.leaves():
+        wires[path[2], path[0]] = wires.get((path[2], path[0]), 0.0) + weight
+    return wires
+
+
+def _draw_change(axes: Axes, wires: Mapping, before: Mapping | None, places: Mapping[str, list[float]]) -> None:
+    axes.set(xlim=(-1.75, 1.75), ylim=(-1.3, 1.3), aspect="equal")
+    for source, to in sorted((before or {}).keys() - wires.keys()):
+        _arrow(axes, places[source], places[to], color=QUIET, lw=0.7, linestyle=":")
+    for (source, to), weight in wires.items():
+        new = before is not None and (source, to) not in before
+        look = {"lw": 1.8, "alpha": 1.0} if new else {"lw": 0.7, "alpha": 0.7}
+        _arrow(axes, places[source], places[to], color=_color(weight), linestyle="-", **look)
+    awake = {name for wire in wires for name in wire}
+    for name, place in places.items():
+        axes.text(
+            *place, name, ha="center", va="center", fontsize=6, color="black" if name in awake else QUIET,
+            bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": QUIET, "lw": 0.5},
+        )  # fmt: skip
+
+
+def _arrow(axes: Axes, source: list[float], to: list[float], **look: object) -> None:
+    if source != to:
+        axes.annotate("", to, source, arrowprops=ARROW | look)
+        return
+    turn = np.linspace(0, 2 * np.pi, 50)  # a loop, half hidden by the name
+    x, y = source
+    axes.plot(x + 0.11 * np.cos(turn), y + (0.13 if y > 0 else -0.13) + 0.13 * np.sin(turn), zorder=1, **look)
