@@ -25,10 +25,9 @@ notebooks: .venv/ready
 
 setup: .venv/ready
 
-# Every file in site/ is made anew, from what is committed and the figures that the notebooks keep.
+# Every file in site/ is made anew from what is committed: notebooks are shown as they last ran.
 site: .venv/site-ready
 	rm -rf build site && mkdir -p build/source
-	$(BIN)/dmmlab figures --format svg --width 7.16
 	$(BIN)/sphinx-build -q -n -W --keep-going -c docs -d build/trees build/source build/html
 	mv build/html site
 

@@ -1,4 +1,4 @@
-"""The published journal (Sphinx): what `make site` collects, draws and builds. Nothing is executed, nothing fetched."""
+"""The published journal (Sphinx): what `make site` collects and builds. No notebook is executed, nothing fetched."""
 
 import inspect
 import re
@@ -12,22 +12,21 @@ from sphinx.util import logging
 
 import dmmlab as dmm
 from dmmlab.files import atomic_write
+from dmmlab.lab.figures import read_figures
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "LICENSE", "data/README.md", "docs/index.md", "docs/api.md", "notebooks/*.ipynb", "figures/**/*")
+PAGES = ("README.md", "LICENSE", "data/README.md", "docs/index.md", "docs/api.md", "notebooks/*.ipynb", "figures/*.*")
 BARS = re.compile(r"<mo(?=[^>]*>(\||&#x0007C;|&#x02016;)</mo>)")
 DOUBLE_BAR = '<mo stretchy="false">&#x02016;'
 BOTTOM = 'preserveAspectRatio="xMidYMax"'  # circuits side by side stand on one line
 
 project, author, copyright, language = "dmmlab", "the authors of dmmlab", "the authors of dmmlab (MIT licence)", "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
-exclude_patterns = []
 smartquotes = False  # strings and code stay as they are written
 
 nb_execution_mode = "off"  # the committed outputs are the site
 nb_ipywidgets_js = {}  # would come from the network
-suppress_warnings = ["mystnb.unknown_mime_type"]  # the data of figures, kept among the outputs for `dmmlab figures`
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
@@ -43,7 +42,7 @@ html_theme = "sphinx_book_theme"
 html_title = "dmmlab"
 html_static_path, html_css_files = [str(ROOT / "docs/static")], ["site.css"]
 html_math_renderer = "mathml"
-html_copy_source, html_sourcelink_suffix = True, ""
+html_sourcelink_suffix = ""
 html_theme_options = {
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # the search field is in the sidebar
@@ -64,10 +63,10 @@ def collect(source: Path) -> None:
         target = source / path.relative_to(ROOT / "docs" if path.parent.name == "docs" else ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    if (gallery := source / "figures/index.md").exists():  # `dmmlab figures` has drawn them all
-        gallery.replace(source / "figures/README.md")
-    with (source / "api.md").open("a", encoding="utf-8") as page:
-        page.write(reference())
+    figures = [f"- [{each['name']}](../notebooks/{each['notebook']}): {each['caption']}" for each in read_figures(ROOT)]
+    for name, text in {"api.md": reference(), "figures/README.md": "\n## All figures\n\n" + "\n".join(figures)}.items():
+        with (source / name).open("a", encoding="utf-8") as page:
+            page.write(text)
     start = dmm.initialize(dmm.feedforward(), scale=0.01, seed=123)
     story = {"1486": start, "19": dmm.load_machine("published-19"), "8": dmm.load_machine("synthesized-four-strings")}
     for name, machine in story.items():

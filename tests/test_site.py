@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from browser import launch, needs_browser, open_page, outside
 
 import dmmlab as dmm
+from dmmlab.lab.figures import read_figures
 
 for name in ("myst_nb", "sphinx_book_theme", "latex2mathml"):
     pytest.importorskip(name, reason=f"needs {name} (pip install -e '.[site]')")
@@ -85,7 +87,9 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path):
     shutil.copytree(ROOT / "docs", project / "docs")
     shutil.copytree(ROOT / "data/machines", project / "data/machines")
     folder.mkdir()
+    shutil.copytree(ROOT / "figures", project / "figures", ignore=shutil.ignore_patterns("*-column*"))
     (project / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks/01-v-values.ipynb", project / "notebooks")
     (project / "pyproject.toml").write_text("", encoding="utf-8")
     headings = ("# dmmlab", "![]()", "## A machine of your own string", "`stepper.html` opens", "## Notebooks")
     words = "\n\n".join([*headings, "See [this](notebooks/99-gone.ipynb).", "Rerun them"])
@@ -123,6 +127,16 @@ def test_formulas_are_drawn_whole(site):
     page = (site / "notebooks/09-synthesis.html").read_text(encoding="utf-8")
     assert "<mtable" in page  # both lines of dmm.formula
     assert "\\mathrm" not in page.split("Reading the result")[-1].split("Many seeds")[0]
+
+
+def test_every_figure_is_listed_with_its_caption_and_a_link_to_its_notebook(site, pages):
+    page = (site / "figures/README.html").read_text(encoding="utf-8")
+    assert not [
+        each for each in read_figures(ROOT) if each["caption"].replace("`", "") not in re.sub("<.*?>", "", page)
+    ]
+    assert {f"../notebooks/{each['notebook'][:-6]}.html" for each in read_figures(ROOT)} <= (
+        pages[site / "figures/README.html"].links
+    )
 
 
 @needs_browser
