@@ -1,20 +1,16 @@
-"""A new notebook with the house's skeleton (`skeleton.txt`), that runs as it is and waits for a question's answer."""
+"""A new notebook: a copy of `template.ipynb`, that runs as it is and waits for a question's answer."""
 
 from __future__ import annotations
 
-import os
+import json
 import re
 from pathlib import Path
 
-import nbformat
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-
 from dmmlab.files import DMMError, atomic_write
 from dmmlab.lab.notebooks import find_notebooks
-from dmmlab.lab.project import project_root
 
 
-def new_notebook_file(question: str, root: str | os.PathLike | None = None) -> Path:
+def new_notebook_file(question: str) -> Path:
     """Make `notebooks/NN-words-of-the-question.ipynb` with the next free number; returns its path.
 
     Raises DMMError for a question without words, and where the project has no notebooks to go on from.
@@ -22,16 +18,11 @@ def new_notebook_file(question: str, root: str | os.PathLike | None = None) -> P
     words = re.findall(r"\w+", question.lower())
     if not words or len(question.splitlines()) > 1:
         raise DMMError(f"question {question!r}: ask in words, in one line")
-    number = f"{int(find_notebooks(root)[-1].name[:2]) + 1:02}"
+    last = find_notebooks()[-1]
+    number = f"{int(last.name[:2]) + 1:02}"
     stem = "-".join([number, *words[:5]])
-    told = {"number": number, "question": question, "title": question.rstrip("?").strip(), "stem": stem}
-    text, cells = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8"), []
-    for count, part in enumerate(re.split(r"^%%", text, flags=re.MULTILINE)):
-        kind, _, source = part.partition("\n") if count else ("", "", part)
-        make = new_code_cell if kind else new_markdown_cell
-        tags = {"tags": ["parameters"]} if kind.strip() == "parameters" else {}
-        # nbformat draws ids at random.
-        cells.append(make(source.strip().format(**told), id=f"{number}-{count}", metadata=tags))
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
-    return atomic_write(Path(root or project_root()) / "notebooks" / f"{stem}.ipynb", nbformat.writes(notebook) + "\n")
+    text = (Path(__file__).parent / "template.ipynb").read_text(encoding="utf-8")
+    told = {"number": number, "stem": stem, "title": question.rstrip("?").strip(), "question": question}
+    for name, value in told.items():
+        text = text.replace("{" + name + "}", json.dumps(value, ensure_ascii=False)[1:-1])
+    return atomic_write(last.with_name(f"{stem}.ipynb"), text)

@@ -86,7 +86,7 @@ def start(job, folder):
     if not folder.exists():
         make_project(folder, SOURCE)
     context = get_context("forkserver")
-    context.set_forkserver_preload(["dmmlab.lab.sweeps", "papermill", "jupyter_client", __name__])
+    context.set_forkserver_preload(["dmmlab.lab.sweeps", "dmmlab.lab.kernels", "distributed", __name__])
     process = context.Process(target=work, args=(job, folder))
     process.start()
     return process
@@ -286,12 +286,12 @@ def test_a_full_disk_keeps_results_and_figures(project):
 
 
 def test_a_full_disk_ends_a_batch_with_a_line(project, capsys, monkeypatch):
-    def execute(path, values):
+    def execute(path, values, environment):
         notebook = nbformat.read(path, as_version=4)
         notebook.cells[1].outputs = [new_output("stream", text="x" * 5000)]
         return notebook, {}
 
-    monkeypatch.setattr("dmmlab.lab.notebooks._execute", execute)
+    monkeypatch.setattr("dmmlab.lab.kernels.execute", execute)
     before = contents(project)
     with files_of_at_most(2000):
         assert main(["run", "--output", "runs"]) == 2

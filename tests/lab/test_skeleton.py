@@ -30,10 +30,12 @@ def test_it_runs_and_meets_the_rules_of_the_house(tmp_path, monkeypatch, capsys)
     assert new_notebook_file("Can it {read} <b>words</b>, too?").name[:2] == "14"  # never over another one
 
 
-def test_a_question_has_words(tmp_path):
+def test_a_question_has_words(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
     with refused("no notebook named"):
-        new_notebook_file("Why?", tmp_path)
+        new_notebook_file("Why?")
     for question in ("", "?!", "two\nlines"):
         with refused("ask in words"):
-            new_notebook_file(question, tmp_path)
+            new_notebook_file(question)

@@ -5,53 +5,25 @@ import json
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 
+import distributed
 import nbformat
-import psutil
 import pytest
 from conftest import refused
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from rich.console import Console
 
-from dmmlab.files import write_json
-from dmmlab.lab import sweeps
+from dmmlab.files import DMMError, parse_json, write_json
+from dmmlab.lab import kernels, sweeps
 from dmmlab.lab.sweeps import read_vary, sweep
 
 PARAMETERS = (
     "seed: int = 0\nrate: float = 0.1\nname: str = 'a'\nsizes: list[int] = [1]\nstatus: str = ''\npause: float = 0"
 )
-
-# Stands for the process of a run: it needs no kernel, does what the seed says, and speaks ASCII only.
-STUB = """
-import json, os, pathlib, signal, sys, threading, time
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(130)), daemon=True).start()
-notebook, values, folder = json.loads(sys.argv[-1])
-folder, seed, root = pathlib.Path(folder), values.get("seed", 0), pathlib.Path(notebook).parents[1]
-(folder / "data" / "results").mkdir(parents=True, exist_ok=True)
-(folder / "parameters.json").write_text("{}")
-with (root / "log").open("a") as log:
-    log.write(f"{seed} {os.getpid()}\\n")
-while (root / f"hold {seed}").exists():
-    time.sleep(0.01)
-time.sleep(values.get("pause", 0))
-if seed == 666:
-    os.kill(os.getpid(), signal.SIGKILL)
-if seed == 507:
-    sys.exit(f"{folder}: cannot write (No space left on device); free the disk")
-entry = {"status": "done", "seconds": time.time() % 1}
-if seed == 13 and not (root / "mended").exists():
-    entry |= {"status": "failed", "cell": 4, "error": "ValueError", "message": "unlucky, [red]\\nand so on"}
-content = (root / "result").read_text() if (root / "result").exists() else json.dumps({"square": seed**2})
-(folder / "data" / "results" / "09-fit.json").write_text(content)
-(folder / "half").write_text(json.dumps(entry))
-(folder / "half").rename(folder / "run.json")
-"""
 
 
 def write_notebook(root, *cells, name="09-fit.ipynb"):
@@ -72,26 +44,50 @@ def project(tmp_path, monkeypatch):
     return root
 
 
-@pytest.fixture
-def stub(project, monkeypatch):
-    """Runs take milliseconds; gives a function that tells the seeds that were run since it was asked last."""
-    path = project / "stub.py"
-    path.write_text(STUB, encoding="utf-8")
-    monkeypatch.setattr(sweeps, "COMMAND", [sys.executable, "-S", "-E", str(path)])
+class Stub:
+    """Stands for `run_one`: it needs no kernel, and does what the seed says."""
 
-    def seeds():
-        found = sorted(seed for seed, _ in started(project))
-        (project / "log").unlink(missing_ok=True)
+    def __init__(self, project):
+        self.project, self.started = project, []
+
+    def run_one(self, notebook, values, folder, output_root):
+        seed = values.get("seed", 0)
+        self.started.append(seed)
+        while (self.project / f"hold {seed}").exists() and not kernels.stopping.is_set():
+            time.sleep(0.01)
+        if kernels.stopping.is_set():
+            raise CancelledError
+        if seed == 507:
+            raise DMMError(f"{folder}: cannot write (No space left on device); free the disk")
+        entry = {"status": "done", "seconds": 0.1, "output": ""}
+        if seed == 666:
+            entry |= {"status": "failed", "cell": 2, "error": "DeadKernelError", "message": "Kernel died"}
+        if seed == 13 and not (self.project / "mended").exists():
+            entry |= {"status": "failed", "cell": 4, "error": "ValueError", "message": "unlucky, [red]\nand so on"}
+        given = self.project / "result"
+        content = parse_json(given.read_text(encoding="utf-8")) if given.exists() else {"square": seed**2}
+        write_json(output_root / "data" / "results" / "09-fit.json", content)
+        return entry
+
+    def seeds(self):
+        """Those that were run since this was asked last."""
+        found, self.started = sorted(self.started), []
         return found
 
-    return seeds
 
+@pytest.fixture
+def stub(project, monkeypatch):
+    """Runs take milliseconds, in threads of this process instead of Dask's."""
+    kernels.stopping.clear()
+    stub = Stub(project)
+    monkeypatch.setattr(sweeps, "run_one", stub.run_one)
+    local = distributed.LocalCluster
 
-def started(project):
-    """The runs that have begun, in their order: (seed, process)."""
-    log = project / "log"
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    return [tuple(map(int, line.split())) for line in lines if line.endswith("\n")]
+    def cluster(preload, **options):
+        return local(**options, processes=False)
+
+    monkeypatch.setattr(distributed, "LocalCluster", cluster)
+    return stub
 
 
 def table_of(root):
@@ -140,7 +136,7 @@ def test_what_is_no_list_of_values_is_refused(texts):
         (["seed=3..1"], {}, ["parameter seed", "no value"]),
         (["seed=1"], {"parameters": {"seed": 1}}, ["parameter seed: varied and set"]),
         (["seed=1"], {"number": 7}, ["no notebook has the number 07"]),
-        (["seed=1"], {"table": "table.txt"}, ["table.txt", ".csv"]),
+        (["seed=1"], {"table": "table.parquet"}, ["table.parquet", ".csv"]),
         (["seed=1"], {"workers": 0}, ["workers is 0"]),
         (["seed=1"], {"scheduler": "tcp://127.0.0.1:1"}, ["tcp://127.0.0.1:1", "no answer"]),
     ],
@@ -148,7 +144,7 @@ def test_what_is_no_list_of_values_is_refused(texts):
 def test_what_is_wrong_is_refused_before_anything_is_written(project, stub, vary, options, words):
     with refused(*words):
         sweep(options.pop("number", 9), read_vary(vary), **options)
-    assert not stub()
+    assert not stub.seeds()
     assert not (project / "data").exists()
 
 
@@ -184,11 +180,11 @@ def test_a_dry_run_tells_what_is_there_and_changes_nothing(project, stub, capsys
 
 def test_what_is_finished_is_not_repeated(project, stub):
     sweep(9, {"seed": [3, 1]}, workers=1)
-    assert stub() == [1, 3]
+    assert stub.seeds() == [1, 3]
     sweep(9, {"seed": [3, 1]})
-    assert stub() == []
+    assert stub.seeds() == []
     rows = sweep(9, {"seed": ["1", "2", "3"]})
-    assert stub() == [2]
+    assert stub.seeds() == [2]
     assert [row["square"] for row in rows] == [1, 4, 9]
 
 
@@ -205,16 +201,16 @@ def test_failures_are_listed_kept_and_repeated_on_request(project, stub, capsys)
     assert lines[0] == "2 runs: 1 done, 1 failed"
     assert lines[2] == "seed=13, cell 4: ValueError: unlucky, [red] and so on (--retry repeats it)"
     (project / "mended").touch()
-    stub()
+    stub.seeds()
     assert statuses(sweep(9, {"seed": [12, 13]})) == ["done", "failed"]
-    assert stub() == []
+    assert stub.seeds() == []
     assert statuses(sweep(9, {"seed": [12, 13]}, retry=True)) == ["done", "done"]
-    assert stub() == [13]
+    assert stub.seeds() == [13]
 
 
 def test_another_notebook_or_package_is_another_run_but_other_outputs_are_not(project, stub, monkeypatch, tmp_path):
-    package = tmp_path / "package"
-    package.mkdir()
+    package = tmp_path / "package" / "lab"
+    package.mkdir(parents=True)
     (package / "sweeps.py").write_text("1", encoding="utf-8")
     monkeypatch.setattr(sweeps, "__file__", str(package / "sweeps.py"))
 
@@ -236,11 +232,6 @@ def test_another_notebook_or_package_is_another_run_but_other_outputs_are_not(pr
     sweep(9, {"seed": [1]})
     (package / "sweeps.py").write_text("2", encoding="utf-8")
     assert waiting()
-    monkeypatch.setattr(sweeps, "version", lambda name: "9.9")
-    sweep(9, {"seed": [1]})
-    assert not waiting()
-    monkeypatch.setattr(sweeps, "version", lambda name: "9.10")
-    assert waiting()
 
 
 # ---- who dies ----
@@ -256,35 +247,23 @@ def meanwhile(act, *arguments):
     assert not thread.is_alive()
 
 
-def kill_one(project, seed):
-    """Kill the first run of this seed, which is held until then, so that it is alive however busy the computer is."""
-    while not (processes := [process for each, process in started(project) if each == seed]):
-        time.sleep(0.005)
-    os.kill(processes[0], signal.SIGKILL)
-    (project / f"hold {seed}").unlink()
-
-
-def test_twenty_runs_of_two_workers_of_which_one_is_killed_equal_a_serial_sweep(project, stub):
+def test_one_and_two_workers_write_the_same_table(project, stub):
     grid = read_vary(["seed=0..9", "name=a,b"])
-    sweep(9, grid, {"pause": 0.1}, workers=1)
+    rows = sweep(9, grid, workers=1)
     serial = table_of(project)
-    shutil.rmtree(project / "data")
-    assert len(stub()) == 20
-    (project / "hold 2").touch()
-    with meanwhile(kill_one, project, 2):
-        rows = sweep(9, grid, {"pause": 0.1}, workers=2)
-    assert len(stub()) == 21
     assert statuses(rows) == ["done"] * 20
+    shutil.rmtree(project / "data")
+    sweep(9, grid, workers=2)
     assert table_of(project) == serial
 
 
-def test_a_run_that_kills_its_process_every_time_fails_alone(project, stub):
+def test_a_run_whose_kernel_dies_every_time_fails_alone(project, stub):
     rows = sweep(9, {"seed": [1, 666, 2]}, workers=2)
-    assert stub() == [1, 2, 666, 666, 666]
+    assert stub.seeds() == [1, 2, 666, 666, 666]
     assert statuses(rows) == ["done", "failed", "done"]
-    assert (rows[1]["error"], rows[1]["message"]) == ("ProcessDied", "ended 3 times, the last by signal 9")
+    assert rows[1]["error"] == "DeadKernelError"
     sweep(9, {"seed": [1, 666, 2]})
-    assert stub() == []
+    assert stub.seeds() == []
 
 
 @pytest.fixture
@@ -295,34 +274,31 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def press_ctrl_c(project, finished, begun):
-    """As soon as so many runs are finished and so many have begun."""
-    while len([*project.glob("data/sweeps/*/*/run.json")]) < finished or len(started(project)) < begun:
-        time.sleep(0.005)
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 def test_ctrl_c_stops_all_keeps_what_is_finished_and_goes_on(project, stub, capsys, interruptible):
-    grid = {"pause": [0, 0.01, 600], "seed": [1, 2]}
-    others = psutil.Process().children()  # of tests before
-    start = time.monotonic()
-    with meanwhile(press_ctrl_c, project, 4, 6), pytest.raises(KeyboardInterrupt):
-        sweep(9, grid, workers=2)
-    assert time.monotonic() - start < 300
-    assert not sweeps.ALIVE
-    assert not {*psutil.Process().children()} - {*others}
-    assert "6 runs: 4 done, 2 waiting" in capsys.readouterr().out
-    assert len(table_of(project).splitlines()) == 5
-    stub()
-    assert statuses(sweep(9, {"seed": [2, 1], "pause": [0.01, 0]})) == ["done"] * 4
-    assert stub() == []
+    for seed in (3, 4):
+        (project / f"hold {seed}").touch()
+
+    def press_ctrl_c():
+        while len([*project.glob("data/sweeps/*/*/run.json")]) < 2 or {3, 4} - {*stub.started}:
+            time.sleep(0.005)
+        kernels.stopping.set()  # as the end of a worker does, which is a thread here
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with meanwhile(press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        sweep(9, {"seed": [1, 2, 3, 4]}, workers=2)
+    assert "4 runs: 2 done, 2 waiting" in capsys.readouterr().out
+    assert len(table_of(project).splitlines()) == 3
+    for seed in (3, 4):
+        (project / f"hold {seed}").unlink()
+    kernels.stopping.clear()
+    stub.seeds()
+    assert statuses(sweep(9, {"seed": [4, 3, 2, 1]})) == ["done"] * 4
+    assert stub.seeds() == [3, 4]
 
 
 def test_a_full_disk_stops_the_sweep_and_what_is_finished_stays(project, stub):
-    (project / "hold 2").touch()  # it runs until the sweep ends
     with refused("cannot write (No space left on device)"):
-        sweep(9, {"seed": [1, 507, 2, 3]}, workers=1)
-    assert 3 not in stub()
+        sweep(9, {"seed": [1, 507]}, workers=1)
     assert len(table_of(project).splitlines()) == 2
 
 
@@ -339,18 +315,19 @@ def test_what_is_finished_is_in_the_table_though_ctrl_c_came_before_anybody_look
 
 
 def test_there_is_a_worker_for_each_core_that_may_be_used(project, stub, monkeypatch):
-    asked = []
+    asked, connect = [], sweeps.connect
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7}, raising=False)
-    monkeypatch.setattr(sweeps, "ThreadPoolExecutor", lambda count: asked.append(count) or ThreadPoolExecutor(count))
-    sweep(9, {"seed": [1]})
-    assert asked == [3]
+    monkeypatch.setattr(sweeps, "connect", lambda workers, scheduler: asked.append(workers) or connect(1, None))
+    sweep(9, {"seed": range(5)})
+    sweep(9, {"seed": [5, 6]})
+    assert asked == [3, 2]
 
 
 def test_a_run_that_another_sweep_finished_meanwhile_is_taken_over(project, stub):
     folder = project / "run"
     write_json(folder / "run.json", {"status": "done", "seconds": 1.0})
-    assert sweeps.run_apart("notebook", {}, str(folder)) == {"status": "done", "seconds": 1.0}
-    assert stub() == []
+    assert sweeps.run_in_folder(Path("notebook"), {}, folder) == {"status": "done", "seconds": 1.0}
+    assert stub.seeds() == []
 
 
 # ---- the table ----
@@ -393,48 +370,12 @@ def test_the_table_is_written_where_it_is_asked_for(project, stub):
     assert not (project / "data" / "sweeps" / "09" / "table.csv").exists()
 
 
-def test_parquet_has_the_same_columns_with_their_types(project, stub):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    sweep(9, read_vary(["seed=1,13", "name=a,b"]), {"rate": 0.5}, table="all.parquet")
-    table = parquet.read_table("all.parquet").to_pydict()
-    assert table["seed"] == [1, 1, 13, 13]
-    assert table["rate"] == [0.5] * 4
-    assert table["square"] == [1, 1, None, None]
-    assert table["message"][2:] == ["unlucky, [red]\nand so on"] * 2
-
-
-def test_without_pyarrow_a_parquet_table_is_refused(project, stub, monkeypatch):
-    monkeypatch.setattr(sweeps, "find_spec", lambda name: None)
-    with refused("all.parquet", "pyarrow"):
-        sweep(9, {"seed": [1]}, table="all.parquet")
-    assert stub() == []
-
-
 # ---- the screen ----
 
 
-def test_the_live_table_shows_every_run_that_fits_and_what_runs(project):
-    def run(seed, status, seconds=None):
-        entry = None if seconds is None else {"status": status, "seconds": seconds}
-        return sweeps._Run(project, {"seed": seed, "name": "[red]x"}, project / str(seed), entry, status)
-
-    runs = [run(1, "done", 2.4), run(2, "failed", 3.0), run(3, "waiting"), run(4, "waiting"), run(5, "kept", 9.0)]
-    write_json(project / "4" / "parameters.json", {})
-    console = Console(width=60, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
-    console.print(sweeps._picture(runs, 20))
-    lines = [line.replace("│", " ").split() for line in console.export_text().splitlines() if "[red]x" in line]
-    console.file.close()
-    assert [line[:3] for line in lines] == [
-        [str(i + 1), "[red]x", status] for i, status in enumerate(["done", "failed", "waiting", "running", "kept"])
-    ]
-    assert sweeps._picture(runs, 9).row_count == 2
-
-
-@pytest.mark.parametrize("variable", [("FORCE_COLOR", "1"), ("TTY_COMPATIBLE", "1"), ("TERM", "dumb")])
-def test_a_log_gets_a_line_for_every_run(project, stub, capsys, monkeypatch, variable):
-    monkeypatch.setenv(*variable)
+def test_a_log_gets_a_line_for_every_run(project, stub, capsys):
     sweep(9, {"seed": [13]})
-    assert capsys.readouterr().err.startswith("seed=13: failed, 0.")
+    assert capsys.readouterr().err == "seed=13: failed, 0.1 s\n"
 
 
 # ---- with kernels ----
@@ -495,10 +436,10 @@ def test_runs_in_kernels_keep_their_notebooks_figures_and_results(project):
 
 
 def test_a_notebook_that_changes_while_the_sweep_runs_ends_it(project):
-    runs = sweeps._plan(project, 9, {"seed": [1]}, {})
+    runs = sweeps._plan(9, {"seed": [1]}, {})
     write_notebook(project, "print(seed + 1)")
     with refused("changed while the sweep ran", start=project / "notebooks" / "09-fit.ipynb"):
-        sweeps.run_apart(str(runs[0].notebook), runs[0].values, str(runs[0].folder))
+        sweeps.run_in_folder(runs[0].notebook, runs[0].values, runs[0].folder)
     assert not runs[0].folder.exists()
 
 

@@ -1,0 +1,117 @@
+"""Kernels of this Python: they run a notebook's cells, and end with all that they started."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_core.utils import ensure_event_loop
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from traitlets import Dict
+from traitlets.config import Config
+
+from dmmlab.lab.parameters import read_notebook
+
+processes = []  # of the kernels that were started here
+stopping = threading.Event()  # set by `stop_kernels`
+
+
+class OwnKernelManager(AsyncKernelManager):
+    """Starts the Python that runs this, and talks with it through files of its own."""
+
+    environment = Dict(help="variables of the kernel").tag(config=True)
+
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        # With no folder to search, `python3` is the Python that runs this, whatever the user or JUPYTER_PATH has.
+        return KernelSpecManager(kernel_dirs=[])
+
+    async def start_kernel(self, **options: Any) -> None:
+        """Start it, unless kernels were stopped meanwhile."""
+        # A free port may be somebody else's until the kernel takes it; files in a folder of one's own are not.
+        self.folder = tempfile.mkdtemp(prefix="dmmlab-")
+        if os.name == "posix" and len(self.folder) < 80:  # names of sockets are short
+            self.transport, self.ip = "ipc", f"{self.folder}/kernel"
+        self.connection_file = f"{self.folder}/kernel.json"
+        await super().start_kernel(env=self.environment, **options)
+        processes.append(self.provisioner.process)
+        if stopping.is_set():
+            stop_kernels()
+
+    async def cleanup_resources(self, restart: bool = False) -> None:
+        """Delete its files too."""
+        await super().cleanup_resources(restart)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def stop_kernels() -> None:
+    """Kill all kernels, with what they started; none starts until `stopping` is cleared."""
+    stopping.set()
+    for process in processes:
+        with suppress(ProcessLookupError):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # a kernel leads a group of its own
+
+
+def dask_setup(worker: Any) -> None:
+    """Called when a worker of Dask begins that was told to preload this module: Ctrl-C is for the one who began it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def dask_teardown(worker: Any) -> None:
+    """Called when such a worker is closed."""
+    stop_kernels()
+
+
+def execute(path: Path, values: dict[str, Any], environment: dict[str, str]) -> tuple[NotebookNode, dict]:
+    """The notebook as far as it ran with these values, and its failure: empty when there was none.
+    Raises CancelledError where it was stopped.
+    """
+    notebook = read_notebook(path)
+    # papermill logs what the summary says anyway, and calls parameters unknown that it cannot parse.
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    # papermill gives nothing back from a dead kernel: hooks keep hold of the notebook and the cell that runs.
+    seen: dict[str, Any] = {"notebook": notebook, "cell": None}
+    try:
+        return papermill.execute_notebook(
+            notebook,
+            None,
+            values,
+            kernel_name="python3",
+            language="python",
+            coalesce_streams=True,
+            extra_arguments=["--log-level=CRITICAL"],  # kernels warn of unencrypted talk within this machine
+            progress_bar=False,
+            resources={"metadata": {"path": str(path.parent)}},  # papermill's `cwd` would move all threads there
+            kernel_manager_class=OwnKernelManager,
+            config=Config(OwnKernelManager={"environment": environment}),
+            on_notebook_start=lambda notebook: seen.update(notebook=notebook),
+            on_cell_execute=lambda cell, cell_index: seen.update(cell=cell),
+        ), {}
+    except Exception as error:
+        if stopping.is_set():
+            raise CancelledError from None
+        return seen["notebook"], _show_failure(**seen, error=error)
+    finally:
+        ensure_event_loop().close()  # this thread's, which its end would leave open
+
+
+def _show_failure(notebook: NotebookNode, cell: NotebookNode | None, error: Exception) -> dict:
+    name, message = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+    code = [each for each in notebook.cells if each.cell_type == "code"]
+    number = next((count for count, each in enumerate(code, 1) if each is cell), None)
+    outputs = code[(number or 1) - 1].outputs if code else []
+    if not any(output.output_type == "error" for output in outputs):
+        outputs.append(new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"]))
+    return {"cell": number, "error": name, "message": message}
