@@ -5,6 +5,7 @@ in `forward`, `backward` and `tangents` read it; `runs` goes through batches and
 users call. It computes what `dmmlab.interpreter` computes, for every machine whose streams are flat.
 """
 
-from dmmlab.engine.compiled_machine import MEMORY, Engine, run
+from dmmlab.engine.compiled_machine import MEMORY as MEMORY
+from dmmlab.engine.compiled_machine import Engine, run
 
-__all__ = ["MEMORY", "Engine", "run"]
+__all__ = ["Engine", "run"]

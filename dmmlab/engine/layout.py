@@ -110,9 +110,9 @@ class Layout:
         backward = self.back_rows, *(span + len(self.sources) for span in spans)
         read, count = self.sources[trained], len(self.sources) + len(back)
         first = np.flatnonzero(np.diff(read, prepend=-1))
-        slopes = read[first], count + first, count + np.append(first, len(read))[1:]
+        trained_jobs = read[first], count + first, count + np.append(first, len(read))[1:]
         entries = [(self.sources, self.places), *((self.targets[some], self.places[some]) for some in (back, trained))]
-        return np.hstack([forward, backward, slopes]), np.hstack(entries)
+        return np.hstack([forward, backward, trained_jobs]), np.hstack(entries)
 
     def _lay_code(self) -> Array:
         """The instructions as in `Tape`."""
