@@ -63,7 +63,7 @@ def collect(source: Path) -> None:
         target = source / path.relative_to(ROOT / "docs" if path.parent.name == "docs" else ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    figures = [f"- [{each['name']}](../notebooks/{each['notebook']}): {each['caption']}" for each in read_figures(ROOT)]
+    figures = [f"- [{each['name']}](../notebooks/{each['notebook']}): {each['caption']}" for each in read_figures()]
     for name, text in {"api.md": reference(), "figures/README.md": "\n## All figures\n\n" + "\n".join(figures)}.items():
         with (source / name).open("a", encoding="utf-8") as page:
             page.write(text)

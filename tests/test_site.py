@@ -131,10 +131,8 @@ def test_formulas_are_drawn_whole(site):
 
 def test_every_figure_is_listed_with_its_caption_and_a_link_to_its_notebook(site, pages):
     page = (site / "figures/README.html").read_text(encoding="utf-8")
-    assert not [
-        each for each in read_figures(ROOT) if each["caption"].replace("`", "") not in re.sub("<.*?>", "", page)
-    ]
-    assert {f"../notebooks/{each['notebook'][:-6]}.html" for each in read_figures(ROOT)} <= (
+    assert not [each for each in read_figures() if each["caption"].replace("`", "") not in re.sub("<.*?>", "", page)]
+    assert {f"../notebooks/{each['notebook'][:-6]}.html" for each in read_figures()} <= (
         pages[site / "figures/README.html"].links
     )
 

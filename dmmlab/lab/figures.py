@@ -106,10 +106,10 @@ def save_figure(
     return picture
 
 
-def read_figures(root: str | os.PathLike | None = None) -> list[dict[str, str]]:
+def read_figures() -> list[dict[str, str]]:
     """The figures that the notebooks saved when they last ran: dicts with notebook (its file), name and caption."""
     found = []
-    for path in find_notebooks(root):
+    for path in find_notebooks():
         outputs = [output for cell in read_notebook(path).cells for output in cell.get("outputs", ())]
         said = "\n".join(output.text for output in outputs if output.get("name") == "stdout")
         found += [{"notebook": path.name, "name": name, "caption": text} for name, text in PRINTED.findall(said)]

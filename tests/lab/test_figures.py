@@ -128,7 +128,7 @@ def test_every_notebook_that_saves_a_figure_says_so_with_a_caption():
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         code = "".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
         saved |= {path.name} if "save_figure" in code else set()
-    found = read_figures(ROOT)
+    found = read_figures()
     assert {each["notebook"] for each in found} == saved
     assert len({each["name"] for each in found}) == len(found)
     assert all(each["caption"].endswith(".") for each in found)
