@@ -27,12 +27,12 @@ BITS = re.compile(r"^results of (.+): bits ([0-9a-f]{16})$", re.MULTILINE)  # wh
 AT_A_TIME = 2  # notebooks, where there are as many cores
 
 
-def find_notebooks() -> list[Path]:
+def find_notebooks(root: str | os.PathLike | None = None) -> list[Path]:
     """The project's notebooks `notebooks/NN-title.ipynb`, in the order of their numbers.
 
     Raises DMMError when there is none. Example: `[path.stem for path in find_notebooks()]`.
     """
-    folder = project_root().resolve() / "notebooks"
+    folder = Path(root or project_root()).resolve() / "notebooks"
     found = sorted(folder.glob("[0-9][0-9]-*.ipynb"))
     if not found:
         raise DMMError(f"{folder}: no notebook named NN-title.ipynb; run this inside the project")

@@ -6,9 +6,7 @@ parameters, the package. Its run.json is written last: where that file is, the r
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import logging
 import os
@@ -23,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from dmmlab.engine.threads import engine_threads, usable_cores
-from dmmlab.files import DMMError, atomic_write, check_int, parse_json, read_json, write_json
+from dmmlab.files import DMMError, check_int, parse_json, read_json, write_json
 from dmmlab.lab.notebooks import Progress, describe_failure, plan_runs, run_one
 from dmmlab.lab.parameters import read_notebook, read_parameters, read_value, refuse_unknown
+from dmmlab.lab.tables import make_row, write_table
 
 TRIES = 3  # of a run whose kernel dies
-OUTCOME = ("status", "cell", "error", "message")
 
 
 def read_vary(texts: Sequence[str]) -> dict[str, list]:
@@ -61,7 +59,7 @@ def sweep(
     dry_run: bool = False,
     table: str | os.PathLike | None = None,
 ) -> list[dict]:
-    """Run a notebook once for every combination of the varied values, the last name fastest. Finished runs are kept.
+    """Run a notebook once for every combination of the varied values, the last name fastest; finished runs are kept.
 
     Args:
         number: of the notebook.
@@ -74,9 +72,8 @@ def sweep(
         table: a path that ends in .csv, else data/sweeps/NN/table.csv.
 
     Returns the table's rows: parameters, status ("done" or "failed"), cell, error and message of failures, and what
-    the run saved by `save_results`. Raises DMMError before anything is written, and where a file cannot be written, or
-    notebook or package change meanwhile. Ctrl-C stops the runs, writes the table of those that are finished, and goes
-    on as KeyboardInterrupt.
+    the run saved by `save_results`. Raises DMMError before anything is written, and where notebook or package change
+    meanwhile. Ctrl-C stops the runs, writes the table of those that are finished, and goes on as KeyboardInterrupt.
     """
     runs = _plan(number, vary, parameters or {})
     table = Path(table or runs[0].folder.parent / "table.csv")
@@ -86,12 +83,10 @@ def sweep(
     if dry_run:
         print(*(f"{run}: {run.status}" for run in runs), _count(runs), sep="\n")
         return [_row(run) for run in runs]
-    waiting = [run for run in runs if run.status == "waiting" or (retry and run.status == "failed")]
+    wanted = ("waiting", "failed") if retry else ("waiting",)
     try:
-        if waiting:
-            _run_all(waiting, workers, scheduler)
+        _run_all([run for run in runs if run.status in wanted], workers, scheduler)
     finally:
-        _look(waiting)
         _report(runs, table)
     return [_row(run) for run in runs]
 
@@ -126,18 +121,17 @@ def _plan(number: int | str, vary: Mapping[str, Sequence], given: Mapping[str, A
     for combination in product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
         runs.append(_Run(notebook, values, folder / _key(code, values)))
-    _look(runs)
-    for run in runs:
-        run.status = "kept" if run.status == "done" else run.status
+    _look(runs, "kept")
     return runs
 
 
-def _look(runs: list[_Run]) -> None:
-    """Read what is finished."""
+def _look(runs: list[_Run], done: str) -> None:
+    """Read what is finished; `done` is the status of what has not failed."""
     for run in runs:
         path = run.folder / "run.json"
         run.entry = read_json(path) if path.exists() else None
-        run.status = run.entry["status"] if run.entry else "waiting"
+        status = run.entry["status"] if run.entry else "waiting"
+        run.status = done if status == "done" else status
 
 
 def _digest(notebook: Path) -> str:
@@ -183,6 +177,8 @@ def connect(workers: int, scheduler: str | None) -> Iterator:
 def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
     from distributed import KilledWorker, as_completed
 
+    if not runs:
+        return
     with ExitStack() as stack:
         client = stack.enter_context(connect(min(workers, len(runs)), scheduler))
         bar = stack.enter_context(Progress(total=len(runs), unit="run", disable=None))
@@ -229,40 +225,15 @@ def _count(runs: list[_Run]) -> str:
 
 
 def _report(runs: list[_Run], table: Path) -> None:
+    _look([run for run in runs if run.status != "kept"], "done")
     rows = [_row(run) for run in runs if run.entry]
-    if not rows:
-        return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    atomic_write(table, text.getvalue())
-    print(_count(runs), f"table: {table}", sep="\n")
-    for run in runs:
-        if run.status == "failed":
-            print(describe_failure(run, run.entry), "(--retry repeats it)")
+    if rows:
+        write_table(table, rows)
+        print(_count(runs), f"table: {table}", sep="\n")
+        for run in runs:
+            if run.status == "failed":
+                print(describe_failure(run, run.entry), "(--retry repeats it)")
 
 
 def _row(run: _Run) -> dict[str, Any]:
-    entry = run.entry or {"status": run.status}
-    parts = [("", run.values), ("run", {name: entry.get(name) for name in OUTCOME})]
-    for path in sorted((run.folder / "data" / "results").glob("*.json")) if entry["status"] == "done" else ():
-        content = read_json(path)
-        if isinstance(content, dict) and str(content.get("format")).startswith("dmmlab "):
-            continue  # a machine or a checkpoint: no row of a table
-        own = isinstance(content, dict) and path.stem == run.notebook.stem
-        parts.append(("results", content if own else {path.stem: content}))
-    row: dict[str, Any] = {}
-    for prefix, part in parts:
-        row |= {f"{prefix}.{name}" if name in row else name: value for name, value in _flatten(part, "")}
-    return row
-
-
-def _flatten(content: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(content, list) and any(isinstance(each, dict) for each in content):
-        content = dict(enumerate(content))
-    if isinstance(content, dict):
-        for key, part in content.items():
-            yield from _flatten(part, f"{name}.{key}" if name else key)
-    else:
-        yield name, json.dumps(content, ensure_ascii=False) if isinstance(content, list) else content
+    return make_row(run.notebook.stem, run.values, run.entry or {"status": run.status}, run.folder)

@@ -188,7 +188,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(
-    ("job", "kills", "in_a_row"), [(train, 18, 2), (synthesize, 12, 3), (batch, 8, 4), (sweeping, 12, 6)]
+    ("job", "kills", "in_a_row"), [(train, 18, 2), (synthesize, 12, 3), (batch, 8, 4), (sweeping, 6, 3)]
 )
 def test_what_was_killed_ends_with_the_same_bytes_when_it_is_run_again(job, kills, in_a_row, tmp_path):
     finish(train, tmp_path / "warm")  # the first process waits for all imports
@@ -211,14 +211,35 @@ def test_what_was_killed_ends_with_the_same_bytes_when_it_is_run_again(job, kill
     assert hits == kills
 
 
-def test_the_run_of_a_killed_sweep_ends_too(tmp_path):
-    make_project(tmp_path / "sweep", "import time\ntime.sleep(600)")
-    process = start(sweeping, tmp_path / "sweep")
-    while len(processes := psutil.Process(process.pid).children(recursive=True)) < 4:  # two runs, two kernels
+def start_sweep_that_waits(folder):
+    """A sweep of two runs that wait for ever, but not when they are tried again; gives it and its kernels."""
+    waiting = "import time\nfrom pathlib import Path\nbegan = Path(f'began-{seed}')\n"
+    make_project(folder, waiting + "if not began.exists():\n    began.touch()\n    time.sleep(600)")
+    process = start(sweeping, folder)
+    while len([*folder.glob("notebooks/began-*")]) < 2:
         assert process.is_alive()
         time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    return process, [child for child in children if "ipykernel_launcher" in child.cmdline()]
+
+
+def test_all_that_a_killed_sweep_started_ends_too(tmp_path):
+    process, kernels = start_sweep_that_waits(tmp_path / "sweep")
+    workers = [kernel.parent() for kernel in kernels]
     kill(process, whole=False)
-    assert psutil.wait_procs(processes, timeout=120)[1] == []
+    assert psutil.wait_procs(kernels + workers, timeout=120)[1] == []
+
+
+def test_a_killed_worker_takes_its_kernel_along_and_the_run_is_tried_again(tmp_path):
+    process, kernels = start_sweep_that_waits(tmp_path / "sweep")
+    assert len(kernels) == 2
+    for kernel in kernels:
+        kernel.parent().kill()
+    process.join()
+    assert process.exitcode == 0
+    assert psutil.wait_procs(kernels, timeout=120)[1] == []
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("sweep/data/sweeps/09/*/run.json")]
+    assert [entry["status"] for entry in found] == ["done", "done"]
 
 
 # ---- full disks ----

@@ -20,6 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from dmmlab.files import DMMError, parse_json, write_json
 from dmmlab.lab import kernels, sweeps
 from dmmlab.lab.sweeps import read_vary, sweep
+from dmmlab.lab.tables import OUTCOME
 
 PARAMETERS = (
     "seed: int = 0\nrate: float = 0.1\nname: str = 'a'\nsizes: list[int] = [1]\nstatus: str = ''\npause: float = 0"
@@ -468,4 +469,4 @@ def test_machines_among_the_results_are_no_columns(project, stub):
         json.dumps({"format": "dmmlab machine 1", "neurons": {"input": "input"}}), encoding="utf-8"
     )
     (row,) = sweep(9, {"seed": [1]})
-    assert list(row) == ["seed", *sweeps.OUTCOME]
+    assert list(row) == ["seed", *OUTCOME]
