@@ -5,19 +5,18 @@ from __future__ import annotations
 import string as alphabets
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from dmmlab.engine import Engine
-from dmmlab.files import DMMError, check_int
+from dmmlab.files import check_int
 from dmmlab.inputs import Inputs, Text
 from dmmlab.machines import Machine
 
 EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact
 LETTERS = alphabets.ascii_letters + alphabets.digits + alphabets.punctuation + " "
 SPEEDS = (1, 2, 3, 5, 10, 13)
-CHUNK = 4000  # ticks run together: more of them no longer fit the processor's cache
+CHUNK = 20  # strings run together; all at once would take much memory
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,11 @@ def random_strings(
     """
     longest = check_int("longest", longest)
     rng = np.random.default_rng(check_int("seed", seed, 0))
-    every, plain = sorted(set(LETTERS) | set(letters)), all(len(letter) == 1 for letter in letters)
+    words = any(len(letter) > 1 for letter in letters)
     for i in range(count):
-        length, pool = int(rng.integers(1, longest + 1)), every
-        if letters and rng.integers(2):
-            pool = sorted(set(letters))
+        length = int(rng.integers(1, longest + 1))
+        known = letters and rng.integers(2)
+        pool = sorted(set(letters) if known else {*LETTERS, *letters})
         if i % 4 == 0:
             runs = rng.geometric(1 / rng.integers(1, length + 1), size=length)
             text = np.repeat(rng.choice(pool, length), runs)[:length]
@@ -79,7 +78,7 @@ def random_strings(
             text = rng.choice([*pool, *"." * (len(pool) // 3), *" " * (len(pool) // 5)], length)
         else:
             text = rng.choice(pool, length)
-        yield "".join(text) if plain else tuple(text.tolist()), int(rng.choice(SPEEDS))
+        yield tuple(text.tolist()) if words else "".join(text), int(rng.choice(SPEEDS))
 
 
 def verify(
@@ -90,64 +89,53 @@ def verify(
     letters: Collection[str] = "",
     longest: int = 200,
 ) -> Verification:
-    """Compare a machine with its teacher at every tick of `count` random strings (see `random_strings`).
+    """Compare a machine with its teacher at every tick of random strings.
     The result names the largest error, and if that is no rounding error a counterexample, shortened.
+    Args:
+        machine, teacher: the two to compare.
+        count: how many strings.
+        seed: of the random strings.
+        letters: characters, or words, that the strings should have; see `random_strings`.
+        longest: characters of the longest string.
 
     >>> dmm.verify(dmm.handcrafted_detector(dot_clip=3), dmm.handcrafted_detector(), count=20).counterexample
     '.'
     """
-    fed = sorted(
-        random_strings(check_int("count", count), seed, letters, longest), key=lambda run: len(run[0]) * run[1]
-    )
-    worst = (-1.0, "", 1)
-    for some in _chunks(fed):
-        errors = largest_errors(machine, teacher, [text for text, _ in some], [speed for _, speed in some])
-        i = int(np.argmax(errors))
-        worst = max(worst, (float(errors[i]), *some[i]), key=lambda found: found[0])
-    error, text, speed = worst
-    counterexample = None if error <= EXACT else _shrink(machine, teacher, text, speed)
+    runs = list(random_strings(check_int("count", count), seed, letters, longest))
+    runs.sort(key=lambda run: len(run[0]) * run[1])
+    errors: list[float] = []
+    for start in range(0, count, CHUNK):
+        strings, speeds = zip(*runs[start : start + CHUNK], strict=True)
+        errors += largest_errors(machine, teacher, strings, speeds).tolist()
+    error = max(errors)
+    text, speed = runs[errors.index(error)]
+    counterexample = None if error <= EXACT else _shortened(machine, teacher, text, speed)
     return Verification(error, text, speed, counterexample, count)
 
 
 def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], speeds: Sequence[int]) -> np.ndarray:
-    """The largest `|difference|` of the answers of two machines at any tick of each string, (strings,)."""
-    fed = tuple(strings), tuple(speeds)
+    """The largest `|difference|` of the answers of two machines at any tick of each string, (strings,).
+    It is infinite where an answer is not finite.
+    """
+    inputs = Inputs(strings, ticks_per_character=speeds)
     with np.errstate(all="ignore"):
-        apart = np.abs(_answers.__wrapped__(machine, *fed) - _answers(teacher, *fed)).max(axis=(-2, -1))
-    return np.where(np.isfinite(apart), apart, np.inf)
+        differences = answers_of(machine, inputs) - answers_of(teacher, inputs)
+        errors = np.abs(differences).max(axis=(1, 2))
+    return np.where(np.isfinite(errors), errors, np.inf)
 
 
-@lru_cache(maxsize=256)  # one teacher is asked the same for every machine
-def _answers(machine: Machine, strings: tuple[Text, ...], speeds: tuple[int, ...]) -> np.ndarray:
-    return Engine(machine, Inputs(strings, ticks_per_character=speeds)).answers(machine.vector())
+def answers_of(machine: Machine, inputs: Inputs) -> np.ndarray:
+    """What a machine answers, (strings, ticks of the longest, 2)."""
+    return Engine(machine, inputs).answers(machine.vector())
 
 
-def _chunks(fed: Sequence[tuple[Text, int]]) -> Iterator[list[tuple[Text, int]]]:
-    """Strings of similar length together, as many as make up CHUNK ticks."""
-    some: list[tuple[Text, int]] = []
-    for text, speed in fed:
-        if some and (len(some) + 1) * len(text) * speed > CHUNK:
-            yield some
-            some = []
-        some.append((text, speed))
-    if not some:
-        raise DMMError("there are no strings to examine; ask for at least one")
-    yield some
-
-
-def _shrink(machine: Machine, teacher: Machine, text: Text, speed: int) -> Text:
+def _shortened(machine: Machine, teacher: Machine, text: Text, speed: int) -> Text:
     """Take characters away, ever fewer at a time, as long as the error stays."""
-
-    def wrong(shorter: Text) -> bool:
-        answers = [_answers.__wrapped__(each, (shorter,), (speed,)) for each in (machine, teacher)]
-        with np.errstate(all="ignore"):
-            return not np.abs(answers[0] - answers[1]).max() <= EXACT
-
     size = len(text)
     while size:
         for start in range(0, len(text), size):
             shorter = text[:start] + text[start + size :]
-            if shorter and wrong(shorter):
+            if shorter and largest_errors(machine, teacher, [shorter], [speed])[0] > EXACT:
                 text = shorter
                 break
         else:
