@@ -14,7 +14,7 @@ from fractions import Fraction
 from dmmlab.files import DMMError
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
-from dmmlab.synthesis.canonical_form import order, rows_of
+from dmmlab.synthesis.canonical_form import rows_of, topological_order
 from dmmlab.synthesis.liveness import remove_dead
 
 MINUS = "−"
@@ -83,7 +83,7 @@ def formula(machine: Machine) -> Formula:
     machine = remove_dead(machine)
     rows, known = rows_of(machine), {}
     memories = {link.to_neuron for link in machine.fixed_links if link.to_neuron == link.from_neuron}
-    for name in order(machine):
+    for name in topological_order(machine):
         kind = machine.neurons[name]
         letters = find_kind(kind).characters
         if kind != "output" and kind not in _READ and not letters:

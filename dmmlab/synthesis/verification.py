@@ -91,8 +91,10 @@ def verify(
 ) -> Verification:
     """Compare a machine with its teacher at every tick of random strings.
     The result names the largest error, and if that is no rounding error a counterexample, shortened.
+
     Args:
-        machine, teacher: the two to compare.
+        machine: the one to look at.
+        teacher: the one that is right.
         count: how many strings.
         seed: of the random strings.
         letters: characters, or words, that the strings should have; see `random_strings`.

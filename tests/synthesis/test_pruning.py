@@ -1,4 +1,4 @@
-"""Pruning: what counts as alive, and the instruments that press, solve, cut and rewire."""
+"""Pruning: what counts as alive, and the instruments that train, solve, cut and rewire."""
 
 from dataclasses import replace
 
@@ -19,8 +19,9 @@ from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam, train
 from dmmlab.machines import Link
 from dmmlab.neurons import KINDS, SCALAR, find_kind
-from dmmlab.synthesis.liveness import remove_dead, without
-from dmmlab.synthesis.pruning import SOLVED, costs, cut, press, rewire, solve
+from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.pruning import SOLVED, cut, saliency, solve, train_sparse
+from dmmlab.synthesis.rewiring import rewire
 from dmmlab.synthesis.verification import largest_errors
 from dmmlab.vvalues import from_leaves
 
@@ -51,6 +52,11 @@ def looped_machine(rng):
     machine = recurrent(1)
     weights = rng.normal(scale=0.3, size=len(machine.links)) * (rng.random(len(machine.links)) < 0.2)
     return machine.with_vector(weights)
+
+
+def without(machine, links):
+    """The machine without these links, and without those that are dead then."""
+    return remove_dead(machine.with_vector([w * (link not in links) for link, w in machine.soft_links.items()]))
 
 
 def apart(a, b, strings=STRINGS, speeds=SPEEDS):
@@ -104,13 +110,13 @@ def test_a_link_to_a_field_that_its_neuron_does_not_read_cannot_matter(to):
     weights = [float(str(link) in names) for link in machine.links]
     alive = remove_dead(machine.with_vector(weights))
     assert {str(link) for link in alive.links} == set(names)
-    idle = {*names, f"{to} <- input.char"}
-    alive = remove_dead(machine.with_vector([float(str(link) in idle) for link in machine.links]))
+    dead = {*names, f"{to} <- input.char"}
+    alive = remove_dead(machine.with_vector([float(str(link) in dead) for link in machine.links]))
     assert {str(link) for link in alive.links} == set(names)
 
 
 @pytest.mark.parametrize(
-    ("program", "idle"),
+    ("program", "dead"),
     [
         ("output.dict-2 <- input.char", "characters where a number is read"),
         ("norm.dict <- accum.dict\noutput.dict-1 <- norm.norm", "a memory that nothing feeds"),
@@ -121,7 +127,7 @@ def test_a_link_to_a_field_that_its_neuron_does_not_read_cannot_matter(to):
     ],
     ids=lambda text: text if "<-" not in text else "",
 )
-def test_what_carries_nothing_to_the_output_goes(program, idle):
+def test_what_carries_nothing_to_the_output_goes(program, dead):
     alive = remove_dead(write_program(program))
     assert alive.links == ()
     assert set(alive.neurons) == {"timer", "input", "output"}
@@ -176,21 +182,21 @@ def test_the_dot_of_two_different_letters_carries_nothing():
     assert remove_dead(write_program(program)).links == ()
 
 
-# ---- press ----
+# ---- train ----
 
 
-def idle_link():
+def dead_link():
     """The detector with a link whose gradient is zero: nothing reads what it feeds."""
     machine = replace(DETECTOR, neurons={**DETECTOR.neurons, "accum-2": "accum"})
     return machine.link("accum-2.dict-2", "input.char", 0.05)
 
 
 def test_a_weight_without_gradient_goes_to_zero_and_stays():
-    objective = Objective(idle_link(), TASK)
+    objective = Objective(dead_link(), TASK)
     place = objective.links.index("accum-2.dict-2 <- input.char")
     adam, weights, values = Adam(0.01), objective.weights, []
     for _ in range(25):
-        weights = press(objective, weights, adam, lambda step: 0.3, 1)
+        weights = train_sparse(objective, weights, adam, lambda step: 0.3, 1)
         values.append(weights[place])
     assert values[:16] == pytest.approx([0.05 - 0.003 * step for step in range(1, 17)])
     assert values[16:] == [0.0] * 9
@@ -203,7 +209,7 @@ def test_without_pressure_it_is_adam(split):
     objective, adam = Objective(machine, TASK), Adam(0.02)
     weights = objective.weights
     for _ in range(split):
-        weights = press(objective, weights, adam, lambda step: 0.0, 12 // split)
+        weights = train_sparse(objective, weights, adam, lambda step: 0.0, 12 // split)
     expected = train(Objective(machine, TASK), 12, 0.02, progress=False)
     np.testing.assert_allclose(weights, expected.machine.vector(), rtol=1e-12, atol=0)
     np.testing.assert_allclose(adam.mean, expected.optimizer.mean, rtol=1e-12)
@@ -219,11 +225,11 @@ def test_pressure_is_asked_for_every_step_and_may_differ_from_link_to_link():
         return 0.5 * free
 
     adam = Adam(0.02)
-    press(objective, objective.weights, adam, pressure, 3)
-    press(objective, objective.weights, adam, pressure, 2)
+    train_sparse(objective, objective.weights, adam, pressure, 3)
+    train_sparse(objective, objective.weights, adam, pressure, 2)
     assert asked == [0, 1, 2, 3, 4]
-    once = press(objective, objective.weights, Adam(0.02), pressure, 1)
-    plain = press(objective, objective.weights, Adam(0.02), lambda step: 0.0, 1)
+    once = train_sparse(objective, objective.weights, Adam(0.02), pressure, 1)
+    plain = train_sparse(objective, objective.weights, Adam(0.02), lambda step: 0.0, 1)
     np.testing.assert_array_equal(once[free == 0], plain[free == 0])
     pulled = np.abs(plain) - np.abs(once)
     expected = np.minimum(0.01, np.abs(plain))
@@ -231,15 +237,15 @@ def test_pressure_is_asked_for_every_step_and_may_differ_from_link_to_link():
 
 
 def test_no_weight_is_pulled_across_zero():
-    objective = Objective(idle_link(), TASK)
-    weights = press(objective, objective.weights, Adam(0.01), lambda step: 1e6, 1)
+    objective = Objective(dead_link(), TASK)
+    weights = train_sparse(objective, objective.weights, Adam(0.01), lambda step: 1e6, 1)
     assert not weights.any()
 
 
 def test_a_loss_that_is_not_finite_is_refused():
     objective = Objective(DETECTOR, TASK)
     with refused("step 1", "learning rate"), np.errstate(all="ignore"):
-        press(objective, np.full(8, 1e200), Adam(), lambda step: 0.1, 5)
+        train_sparse(objective, np.full(8, 1e200), Adam(), lambda step: 0.1, 5)
 
 
 # ---- solve ----
@@ -310,16 +316,16 @@ SOLVED_TASK = Task(["ab.a", "zz.zz."], ticks_per_character=4)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_costs_are_those_of_leaving_out_one_by_one(seed):
+def test_saliencies_are_those_of_leaving_out_one_by_one(seed):
     machine = initialize(feedforward(2, 1), scale=0.5, seed=seed)
     expected = []
     for i in range(len(machine.links)):
         weights = machine.vector()
         weights[i] = 0.0
         expected.append(Objective(machine, TASK).data_loss(weights))
-    np.testing.assert_allclose(costs(machine, TASK), expected, rtol=1e-9)
+    np.testing.assert_allclose(saliency(Objective(machine, TASK)), expected, rtol=1e-9)
     assert len(set(expected)) > 10
-    np.testing.assert_array_equal(costs(machine, TASK, "magnitude"), np.abs(machine.vector()))
+    np.testing.assert_array_equal(saliency(Objective(machine, TASK), "magnitude"), np.abs(machine.vector()))
 
 
 def named(machine):
@@ -331,12 +337,11 @@ def test_a_round_of_cutting_leaves_fewer_links_and_no_loss(order):
     machine, _ = solve(redundant(), SOLVED_TASK)
     for _ in range(3):
         found = cut(machine, SOLVED_TASK, order=order)
-        smaller = found["machine"]
-        assert found["loss"] < SOLVED
+        smaller = found.machine
         assert Objective(smaller, SOLVED_TASK).data_loss(smaller.vector()) < SOLVED
         assert named(smaller) < named(machine)
-        assert set(found["cut"]) == named(machine) - named(smaller)
-        assert all(each["loss"] >= SOLVED for each in found["refused"])
+        assert set(found.removed) == named(machine) - named(smaller)
+        assert all(each["loss"] >= SOLVED for each in found.refused)
         machine = smaller
 
 
@@ -345,8 +350,8 @@ def test_a_round_may_take_several_links_at_once():
     assert len(machine.links) >= 20
     while not rounds or rounds[-1]:
         found = cut(machine, SOLVED_TASK)
-        machine = found["machine"]
-        rounds.append(found["cut"])
+        machine = found.machine
+        rounds.append(found.removed)
     assert max(map(len, rounds)) >= 2
     assert len(machine.links) <= 10
     assert machine.links == tuple(link for link in redundant().links if link in machine.links)
@@ -359,11 +364,11 @@ def test_links_to_keep_are_never_cut(seed):
     keep = {spare[seed].replace("0.25 ", "")}
     for _ in range(12):
         found = cut(machine, SOLVED_TASK, keep)
-        machine = found["machine"]
+        machine = found.machine
         assert keep <= named(machine)
-        assert not keep & set(found["cut"])
-        assert not any(keep & set(each["links"]) for each in found["refused"])
-        if not found["cut"]:
+        assert not keep & set(found.removed)
+        assert not any(keep & set(each["links"]) for each in found.refused)
+        if not found.removed:
             break
     assert 8 < len(machine.links) < 16
     assert Objective(machine, SOLVED_TASK).data_loss(machine.vector()) < SOLVED
@@ -371,12 +376,12 @@ def test_links_to_keep_are_never_cut(seed):
 
 def test_where_nothing_can_go_the_machine_stays_and_every_refusal_is_told():
     found = cut(DETECTOR, TASK)
-    assert found["machine"] is DETECTOR
-    assert found["cut"] == []
-    single = [each["links"][0] for each in found["refused"] if len(each["links"]) == 1]
+    assert found.machine is DETECTOR
+    assert found.removed == []
+    single = [each["links"][0] for each in found.refused if len(each["links"]) == 1]
     assert sorted(single) == sorted(named(DETECTOR))
-    assert all(each["loss"] >= SOLVED for each in found["refused"])
-    assert cut(DETECTOR, TASK, keep=named(DETECTOR))["refused"] == []
+    assert all(each["loss"] >= SOLVED for each in found.refused)
+    assert cut(DETECTOR, TASK, keep=named(DETECTOR)).refused == []
 
 
 # ---- rewire ----

@@ -1,0 +1,144 @@
+"""Attempts: from random weights to a short program, or to nothing. `Attempts.rounds` shows all stages in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dmmlab.files import DMMError
+from dmmlab.learn.objective import Objective
+from dmmlab.learn.tasks import Task
+from dmmlab.learn.training import Adam
+from dmmlab.machines import Machine
+from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify, topological_order
+from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, solve, train_sparse
+from dmmlab.synthesis.rewiring import rewire
+
+SCALE = 0.01  # deviation of the random weights an attempt begins with
+STEPS, RATE = 2000, 0.01  # of Adam, while links are pulled to zero
+PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero; reached after half of the steps
+ROUND, SETTLED = 100, 200  # steps a round; steps before links at zero are taken out for good
+
+
+class Round(NamedTuple):
+    """What a round of an attempt came to."""
+
+    stage: str
+    machine: Machine
+    loss: float
+    refused: Sequence[dict[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """What all attempts of a synthesis have in common; see `synthesize` for the settings."""
+
+    task: Task
+    seed: int
+    architecture: Machine
+    memory_gradient: str
+    keep: frozenset[str]
+    cut_order: str
+
+    def __post_init__(self) -> None:
+        if self.cut_order not in ORDERS:
+            raise DMMError(f"cut_order is {self.cut_order!r}; it is one of {', '.join(ORDERS)}")
+        missing = self.keep - link_names(self.architecture)
+        if missing:
+            raise DMMError(f"keep: the architecture has no link {min(missing)!r}; correct its name")
+        topological_order(self.architecture)  # refuses loops
+        output, links = self.architecture.output, self.architecture.links
+        alive = remove_dead(self.architecture.with_vector(np.ones(len(links)))).links
+        for side, field in enumerate(("dict-1", "dict-2")):
+            reached = any(link[:2] == (output, field) for link in alive)
+            if self.task.targets[..., side].any() and not reached:
+                raise DMMError(
+                    f"{output}.{field}: no link of the architecture carries anything there, but the teacher answers"
+                )
+
+    def fingerprint(self) -> str:
+        """A hash of everything that decides the course of the attempts."""
+        content = [self._objective(self.architecture).fingerprint(), self.seed, sorted(self.keep), self.cut_order]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def rounds(self, number: int) -> Iterator[Round]:
+        """All rounds of an attempt, stage after stage. The same number, the same rounds."""
+        for machine, loss in self._train(self._random_machine(number)):
+            yield Round("train", machine, loss)
+        if not np.isfinite(loss):
+            return
+        machine, loss = solve(machine, self.task, rounds=60)
+        yield Round("solve", machine, loss)
+        if loss >= SOLVED or not self.keep <= link_names(machine):
+            return
+        while True:
+            found = cut(machine, self.task, self.keep, self.cut_order)
+            machine = found.machine
+            yield Round("cut", machine, self._loss(machine), found.refused)
+            if found.removed:
+                continue
+            form = self._canonical(machine)
+            machine = rewire(form, self.task, self.architecture, self.keep)
+            yield Round("rewire", machine, self._loss(machine))
+            if machine is form:
+                return
+
+    def _random_machine(self, number: int) -> Machine:
+        weights = np.random.default_rng([self.seed, number]).normal(scale=SCALE, size=len(self.architecture.links))
+        if number % 2 == 0:  # the others do without the given weights, for they may mislead
+            weights += self.architecture.vector()
+        return self.architecture.with_vector(weights)
+
+    def _train(self, machine: Machine) -> Iterator[tuple[Machine, float]]:
+        """The machine and its data loss after every hundred steps; an infinite loss, and the end, if it diverges."""
+        adam, objective = Adam(RATE), self._objective(machine)
+        while adam.steps < STEPS:
+            pressed = PRESSURE * np.array([link not in self.keep for link in objective.links])
+            try:
+                weights = train_sparse(
+                    objective,
+                    machine.vector(),
+                    adam,
+                    lambda step, most=pressed: most * min(1.0, 2.0 * step / STEPS),
+                    ROUND,
+                )
+            except DMMError:
+                yield machine, np.inf
+                return
+            machine, loss = machine.with_vector(weights), float(objective.data_loss(weights))
+            if adam.steps >= SETTLED:
+                machine = remove_dead(machine)
+            if machine.links != objective.machine.links:
+                kept = np.isin(objective.links, [str(link) for link in machine.links])
+                adam.mean, adam.variance = adam.mean[kept], adam.variance[kept]
+                objective = self._objective(machine)
+            yield machine, loss
+
+    def _canonical(self, machine: Machine) -> Machine:
+        """Canonical weights; where the task's strings never make a dot clip, its units are open."""
+        free: set[str] = set()
+        for name in [name for name, kind in machine.neurons.items() if kind == "dot"]:
+            if self._loss(simplify(machine, {*free, name})) < SOLVED:
+                free.add(name)
+        form = canonical(machine, free)
+        if not self.keep <= link_names(form):
+            return machine
+        objective = self._objective(form)
+        return round_weights(form, lambda each: objective.data_loss(each.vector()) < SOLVED * SOLVED)
+
+    def _objective(self, machine: Machine) -> Objective:
+        return Objective(machine, self.task, memory_gradient=self.memory_gradient)
+
+    def _loss(self, machine: Machine) -> float:
+        return float(self._objective(machine).data_loss(machine.vector()))
+
+
+def link_names(machine: Machine) -> set[str]:
+    """The names of a machine's links."""
+    return {str(link) for link in machine.links}
