@@ -19,7 +19,6 @@ from dmmlab.lab.skeleton import new_notebook_file
 from dmmlab.lab.stepper import step_through
 from dmmlab.lab.sweeps import read_vary, sweep
 from dmmlab.learn.tasks import Task
-from dmmlab.synthesis.formulas import formula
 from dmmlab.synthesis.search import synthesize
 
 
@@ -191,6 +190,8 @@ def _synthesize(options: argparse.Namespace) -> int:
     draw(result.machine).save(folder / "circuit.svg")
     step_through(result.machine, strings[0]).save(folder / "stepper.html")
     print(f"{len(result.machine.links)} links, data loss {result.data_loss:.3g}; {result.verification}")
+    from dmmlab.synthesis.formulas import formula  # brings SymPy, which no other command needs
+
     print(formula(result.machine))
     print(f"kept in {folder}: machine.json, circuit.svg, and stepper.html, to open in a browser")
     return 0
