@@ -26,10 +26,25 @@ from dmmlab.trees import NUMBER
 
 T = Symbol("t", integer=True)
 ANY = Symbol("any")  # characters are a function of the letter that one asks for
-Input = Function("Input", nonnegative=True)  # Input(a, t): 1 where the input is the letter a at tick t
-Clock = Function("Clock", nonnegative=True)  # Clock(t): what the timer shows at tick t
-MaxNorm = Function("MaxNorm", nonnegative=True)  # MaxNorm(x): the largest |x| of any letter
 Stream = ImmutableMatrix  # a column: characters, number
+
+
+class Input(Function):
+    """Input(a, t): 1 where the input is the letter a at tick t, else 0."""
+
+    is_nonnegative = True
+
+
+class Clock(Function):
+    """Clock(t): what the timer shows at tick t."""
+
+    is_nonnegative = True
+
+
+class MaxNorm(Function):
+    """MaxNorm(x): the largest |x| of any letter."""
+
+    is_nonnegative = True
 
 
 class Inner(Function):
@@ -63,7 +78,7 @@ class Symbolic:
     def inner(self, a: Stream, b: Stream) -> Stream:
         (x_letters, x), (y_letters, y) = (stream[0].as_independent(ANY, as_Add=True) for stream in (a, b))
         product = a[1] * b[1] + (Inner(x, y) if x != 0 and y != 0 else 0)
-        for letter in ordered((x_letters + y_letters).free_symbols - {T}):
+        for letter in ordered((x_letters.free_symbols | y_letters.free_symbols) - {T}):
             weight, other = x_letters.coeff(letter), y_letters.coeff(letter)
             here = {ANY: letter}
             product += weight * other + weight * y.xreplace(here) + other * x.xreplace(here)

@@ -1,11 +1,16 @@
 """Formulas: as text, as LaTeX, and computed at every tick, where they must agree with the machine."""
 
+import math
+import os
+import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +21,7 @@ from dmmlab.examples.tasks import TASKS, find_task
 from dmmlab.files import DMMError
 from dmmlab.machines import Machine
 from dmmlab.neurons import KINDS, SCALAR, kind
-from dmmlab.synthesis.formulas import formula
+from dmmlab.synthesis.formulas import ANY, MaxNorm, T, formula
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.vvalues import from_leaves
 
@@ -27,60 +32,41 @@ EARLY = 12  # ticks while constants are on their way
 # ---- the meaning of a formula, computed without the module that writes it ----
 
 
-def combined(terms):
-    """A weighted sum of numbers, or of dicts character → number."""
-    if not any(isinstance(x, dict) for _, x in terms):
-        return sum(weight * x for weight, x in terms)
-    total = {}
-    for weight, x in terms:
-        for key, leaf in (x or {}).items():
-            total[key] = total.get(key, 0.0) + weight * leaf
-    return total
-
-
 class Meaning:
-    """What expressions are on a string: e stands at tick t for what its raw is at t − delay."""
+    """What an expression is on a string, at a tick; where it is a function of a letter, for that letter."""
 
     def __init__(self, string, speed):
         self.string, self.speed, self.known = string, speed, {}
+        self.letters = [sympy.Symbol(f"'{letter}'") for letter in sorted({*string, *".abc"})]
 
-    def at(self, e, tick):
-        return self.raw(e, tick - (e.delay or 0))
+    def at(self, e, tick, letter=None):
+        if (e, tick, letter) not in self.known:
+            self.known[e, tick, letter] = self._at(e, tick, letter)
+        return self.known[e, tick, letter]
 
-    def raw(self, e, tick):
-        if (e, tick) not in self.known:
-            self.known[e, tick] = self._raw(e, tick)
-        return self.known[e, tick]
-
-    def _raw(self, e, tick):
-        simple = {"zero": 0.0, "one": 1.0, "ticks": float(max(tick, 0)), "unit": {e.letter: 1.0}}
-        if e.operation in simple:
-            return simple[e.operation]
-        if e.operation == "input":
-            place, rest = divmod(tick - 1, self.speed)
-            return {} if tick < 1 or rest else {self.string[min(place, len(self.string) - 1)]: 1.0}
-        if e.operation == "total":
-            ((weight, part),) = e.parts
-            before = self.raw(e, tick - 1) if tick > 1 else {} if isinstance(self.at(part, 1), dict) else 0.0
-            return combined([(1.0, before), (weight, self.at(part, tick))]) if tick >= 1 else before
-        if e.operation == "sum":
-            return combined([(weight, self.at(part, tick)) for weight, part in e.parts])
-        assert all(weight == 1.0 for weight, _ in e.parts)
-        a, *more = (self.at(part, tick) for _, part in e.parts)
-        b = more[0] if more else None
-        computed = {
-            "max-norm": lambda: max(map(abs, a.values()), default=0.0),
-            "abs": lambda: abs(a),
-            "relu": lambda: max(a, 0.0),
-            "max": lambda: max(a, b),
-            "min": lambda: min(a, b),
-            "clip": lambda: max(-b, min(b, a)),
-            "product": lambda: a * b,
-            "inner": lambda: sum(x * b.get(key, 0.0) for key, x in a.items()),
-            "count": lambda: a.get(e.letter, 0.0),
-            "ramp": lambda: combined([(max(tick, 0), a)]),
-        }
-        return computed[e.operation]()
+    def _at(self, e, tick, letter):
+        word = type(e).__name__
+        if e.is_Symbol:
+            return float(e == letter)
+        if e.is_number:
+            return float(e)
+        if word == "Input":
+            asked, when = letter if e.args[0] == ANY else e.args[0], tick - int(T - e.args[1])
+            place, rest = divmod(when - 1, self.speed)
+            return float(when >= 1 and not rest and f"'{self.string[min(place, len(self.string) - 1)]}'" == asked.name)
+        if word == "Clock":
+            return float(max(tick - int(T - e.args[0]), 0))
+        if word == "Total":
+            return self.at(e, tick - 1, letter) + self.at(e.args[0], tick, letter) if tick >= 1 else 0.0
+        if word == "MaxNorm":
+            return max(abs(self.at(e.args[0], tick, each)) for each in self.letters)
+        if word == "Inner":
+            return sum(self.at(e.args[0], tick, each) * self.at(e.args[1], tick, each) for each in self.letters)
+        values = [self.at(x, tick, letter) for x in e.args]
+        if word == "Heaviside":
+            return float(values[0] > 0)
+        computed = {"Add": sum, "Mul": math.prod, "Pow": lambda x: x[0] ** x[1], "Max": max, "Min": min}
+        return abs(values[0]) if word == "Abs" else computed[word](values)
 
 
 def assert_agrees(machine, string="ab.a.ccaa", speed=3, early=EARLY):
@@ -101,7 +87,7 @@ TEXTS = {
     "duplicates": ("left[t+4]  = relu(max-norm(Σ input) − 1)", "right[t+3] = min(4, count of '.')"),
     "lead": ("left[t+4]  = relu(max-norm(Σ input) − min(4, count of '.'))", "right[t+3] = min(4, count of '.')"),
     "balance": (
-        "left[t+4]  = relu(clip(count of 'a' − count of 'b', ±4))",
+        "left[t+4]  = relu(min(4, count of 'a' − count of 'b'))",
         "right[t+4] = relu(−clip(count of 'a' − count of 'b', ±4))",
     ),
     "letters": ("left[t+3]  = min(4, count of 'a')", "right[t+3] = min(4, count of '.')"),
@@ -111,6 +97,11 @@ TEXTS = {
         "right[t+3] = min(4, count of '.')",
     ),
 }
+
+
+def lines(machine):
+    """What stands behind the signs of equality."""
+    return [line.partition(" = ")[2] for line in str(formula(machine)).splitlines()]
 
 
 def test_the_detector_reads_as_the_paper_has_it():
@@ -135,10 +126,10 @@ MEMORY = "accum.dict-2 <- input.char\nnorm.dict <- accum.dict\n"
     [
         ("", "0"),
         (f"{MEMORY}output.dict-1 <- 2 norm.norm", "2·max-norm(Σ input)"),
-        (f"{MEMORY}output.dict-1 <- -0.3333333333333333 norm.norm", "−1/3·max-norm(Σ input)"),
+        (f"{MEMORY}output.dict-1 <- -0.3333333333333333 norm.norm", "−max-norm(Σ input)/3"),
         (f"{MEMORY}output.dict-1 <- 0.123456 norm.norm", "0.123456·max-norm(Σ input)"),
         ("output.dict-1 <- 1.5 const_1.const_1", "3/2"),
-        (f"{MEMORY}norm.dict <- const_1.const_1\noutput.dict-1 <- norm.norm", "max(max-norm(Σ input), 1)"),
+        (f"{MEMORY}norm.dict <- const_1.const_1\noutput.dict-1 <- norm.norm", "max(1, max-norm(Σ input))"),
         ("output.dict-1 <- timer.timer", "t"),
         ("norm.dict <- -2 input.char\noutput.dict-1 <- norm.norm", "2·max-norm(input)"),
         (
@@ -146,14 +137,14 @@ MEMORY = "accum.dict-2 <- input.char\nnorm.dict <- accum.dict\n"
             "output.dict-1 <- compare.true",
             "max-norm(input) + 1",
         ),
-        ("dot.dict-1 <- input.char\ndot.dict-2 <- -3 eos.char\noutput.dict-1 <- dot.dot", None),
+        (
+            "dot.dict-1 <- input.char\ndot.dict-2 <- -3 eos.char\noutput.dict-1 <- dot.dot",
+            "max(−4, −3·count of '.' in input)",
+        ),
     ],
 )
 def test_small_programs_are_written_as_one_would(program, text):
-    side = formula(write_program(program)).left
-    if text is None:
-        text = "clip(−3·count of '.' in input, ±4)"
-    assert side.text == text
+    assert lines(write_program(program))[0] == text
 
 
 def test_what_comes_later_says_so():
@@ -179,9 +170,9 @@ def test_what_comes_later_says_so_in_products():
         dot.dict-2 <- norm-2.norm
         output.dict-1 <- dot.dot
     """
-    read = formula(write_program(program))
-    assert read.left.text == "min(4, max-norm(input)·(Σ max-norm(input))[t−2])"
-    assert "[t-2]" in read.left.latex
+    machine = write_program(program)
+    assert lines(machine)[0] == "min(4, max-norm(input)·(Σ max-norm(input))[t−2])"
+    assert "[t-2]" in formula(machine)._repr_latex_()
 
 
 def test_a_sum_a_tick_ago_and_what_comes_now_is_the_sum_now():
@@ -221,17 +212,26 @@ def test_latex_has_no_stray_braces(name):
 def test_the_detector_in_latex():
     latex = formula(DETECTOR)._repr_latex_()
     assert r"\mathrm{left}[t+4] &= \operatorname{relu}(\lVert \textstyle\sum \mathrm{input} \rVert_\infty - 1)" in latex
-    assert r"\mathrm{right}[t+3] &= \min(4, \#\text{'.'})" in latex
+    assert r"\mathrm{right}[t+3] &= \operatorname{min}(4, \#\text{'.'})" in latex
 
 
 @pytest.mark.parametrize("letter", list("{}%#&_$\\^~"))
 def test_letters_that_latex_takes_for_its_own_are_escaped(letter):
     program = f"accum.dict-2 <- input.char\ndot.dict-1 <- accum.dict\ndot.dict-2 <- letter-{letter}.char\n"
-    read = formula(write_program(f"{program}output.dict-1 <- dot.dot"))
-    assert read.left.text == f"min(4, count of '{letter}')"
-    inside = read.left.latex.split(r"\text{'")[1].removesuffix("'})")
+    machine = write_program(f"{program}output.dict-1 <- dot.dot")
+    assert lines(machine)[0] == f"min(4, count of '{letter}')"
+    latex = formula(machine)._repr_latex_()
+    inside = latex.split(r"\text{'")[1].partition("'})")[0]
     assert inside in ("∖", "ˆ", "˜", f"\\{letter}")
-    assert_balanced(read.left.latex)
+    assert_balanced(latex)
+
+
+@pytest.mark.parametrize("letter", list("*-' t"))
+def test_letters_that_are_signs_elsewhere_stay_letters(letter):
+    machine = write_program("accum.dict-2 <- input.char\ndot.dict-1 <- accum.dict\noutput.dict-1 <- 2 dot.dot")
+    machine = machine.with_neuron("a", f"letter {letter}").link("dot.dict-2", "a.char", 1.0)
+    machine = machine.link("dot.dict-1", "const_1.const_1", -1.0).link("dot.dict-2", "const_1.const_1", 1.0)
+    assert lines(machine)[0] == f"2·clip(count of '{letter}' − 1, ±4)"
 
 
 # ---- meaning ----
@@ -418,23 +418,75 @@ def test_a_memory_that_leaks_is_no_sum():
         formula(replace(DETECTOR, fixed=from_leaves(fixed.items())))
 
 
-def test_a_kind_without_a_rule_is_refused_by_its_neuron():
-    machine = write_program("norm.dict <- input.char")
-    machine = replace(machine, neurons={**machine.neurons, "it": "id"}).link("it.x", "norm.norm", 1.0)
-    with refused("'it'", "'id'", "formula"):
-        formula(machine.link("output.dict-1", "it.x", 1.0))
-
-    @kind("double", {"x": SCALAR}, {"y": SCALAR})
-    def double(x, ops):
+def test_every_kind_that_is_a_formula_over_operations_has_a_formula():
+    @kind("twice", {"x": SCALAR}, {"y": SCALAR})
+    def twice(x, ops):
         return {"y": ops.add(ops.number(x["x"]), ops.number(x["x"]))}
 
+    program = """
+        accum.dict-2 <- input.char
+        norm.dict <- accum.dict
+        twice-1.x <- norm.norm
+        hard_compare.dict-1 <- twice-1.y
+        hard_compare.dict-2 <- 3 const_1.const_1
+        sum.dict-1 <- accum.dict
+        sum.dict-2 <- norm.norm
+        inner.dict-1 <- sum.dict
+        inner.dict-2 <- input.char
+        output.dict-1 <- hard_compare.true
+        output.dict-2 <- inner.inner
+    """
     try:
-        with refused("'double-1'", "'double'"):
-            formula(write_program("norm.dict <- input.char\ndouble-1.x <- norm.norm\noutput.dict-1 <- double-1.y"))
-        idle = write_program("norm.dict <- input.char\ndouble-1.x <- norm.norm\noutput.dict-1 <- norm.norm")
-        assert formula(idle).left.text == "max-norm(input)"
+        machine = write_program(program)
+        assert lines(machine) == ["step(2·max-norm(Σ input) − 3)", "⟨(Σ input)[t−2], input⟩"]
+        assert_agrees(machine)
+        machine = replace(machine, neurons={**machine.neurons, "it": "id"}).link("it.x", "norm.norm", 1.0)
+        machine = machine.link("it.x", "accum.dict", 1.0).link("output.dict-1", "it.x", 0.5)
+        assert lines(machine)[0] == "max-norm(Σ input)/2 + step(2·max-norm(Σ input) − 3)[t−1]"
+        assert_agrees(machine)
     finally:
-        del KINDS["double"]
+        del KINDS["twice"]
+
+
+def test_kinds_of_trees_are_refused():
+    program = "norm.dict <- input.char\ngate.factor <- norm.norm\ngate.dict <- input.char\n"
+    with refused("'gate'", "trees"):
+        formula(write_program(f"{program}norm-2.dict <- gate.dict\noutput.dict-1 <- norm-2.norm"))
+
+
+def test_an_input_with_another_clock_is_refused():
+    machine = write_program("norm.dict <- input.char\noutput.dict-1 <- norm.norm")
+    with refused("clock"):
+        formula(machine.link("input.timer", "const_1.const_1", 1.0))
+
+
+def test_formulas_are_live():
+    left = formula(DETECTOR).left
+    (count,) = left.atoms(MaxNorm)
+    assert [sympy.lambdify(count, left)(x) for x in (0, 1, 5)] == [0, 0, 4]
+    assert left.subs(count, 3) == 2
+
+
+SHOWN = """
+from dmmlab.builders import feedforward
+from dmmlab.synthesis.formulas import formula
+import numpy as np
+machine = feedforward(4, 1)
+print(formula(machine.with_vector(np.random.default_rng(3).choice([0, 0, 0, 0, 0.3, -0.7, 1], len(machine.links)))))
+"""
+
+
+def test_the_same_machine_has_the_same_text_in_every_process():
+    texts = [
+        subprocess.run([sys.executable, "-c", SHOWN], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+        for seed in ("1", "2")
+    ]
+    assert len(texts[0].stdout) > 200 and texts[0].stdout == texts[1].stdout
+
+
+def test_sympy_is_imported_for_formulas_alone():
+    code = "import sys, dmmlab.synthesis, dmmlab.lab.cli; sys.exit('sympy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_loops_other_than_memories_are_refused():
@@ -446,5 +498,5 @@ def test_loops_other_than_memories_are_refused():
 def test_a_sum_and_a_sum_of_sums_are_told_apart():
     program = "accum-1.dict-2 <- input.char\naccum-2.dict-2 <- accum-1.dict\nnorm.dict <- accum-2.dict\n"
     read = formula(write_program(f"{program}norm.dict <- accum-1.dict\noutput.dict-1 <- norm.norm"))
-    assert read.left.text == "max-norm(Σ (Σ input))"
+    assert str(read).splitlines()[0] == "left[t+3]  = max-norm(Σ (Σ input))"
     assert repr(read) == str(read)
