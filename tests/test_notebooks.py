@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 
 from dmmlab.lab.notebooks import read_bits, run_one
@@ -88,3 +89,10 @@ def test_runs_with_other_parameters(path, tmp_path):
     results.pop("measured", None)
     assert not re.search(r"second|\bms\b|\bMB\b", json.dumps(results)), "times and memory are given as `measured`"
     assert number == "01" or list((tmp_path / "figures/one-column").glob(f"{number}-*.pdf"))
+
+
+def test_plain_papermill_runs_one_too(tmp_path):
+    parameters = {"trees": 3}
+    papermill.execute_notebook(NOTEBOOKS[0], tmp_path / "out.ipynb", parameters, cwd=tmp_path, progress_bar=False)
+    results = json.loads((tmp_path / "data/results/01-v-values.json").read_text(encoding="utf-8"))
+    assert results["trees"] == 3

@@ -58,15 +58,25 @@ def refuse_unknown(given: Iterable, known: Iterable[str], where: str) -> None:
 
 def read_value(name: str, value: Any, kind: str) -> Any:
     """One value as the annotated type of its parameter (see `check_parameters`). Raises DMMError."""
-    text = isinstance(value, str)
-    with suppress(ValueError, TypeError):  # no JSON
-        plain = parse_json(value if text else json.dumps(value, allow_nan=False))
-        # JSON turns tuples and number keys into something else: not what the notebook should get.
-        if _fits(plain, kind) and (text or plain == value):
-            return plain
-    if text and _fits(value, kind):
-        return value
+    for read in (parse_json, _read_number, str) if isinstance(value, str) else (_through_json,):
+        with suppress(ValueError, TypeError):
+            plain = read(value)
+            if _fits(plain, kind):
+                return plain
     raise DMMError(f"parameter {name}: {value!r:.60} does not read as {kind}; write it as JSON")
+
+
+def _read_number(text: str) -> float:
+    """A finite number as Python spells it, such as .5 or 1_000."""
+    return parse_json(repr(float(text)))
+
+
+def _through_json(value: Any) -> Any:
+    """The value, if JSON holds it as it is: tuples and number keys would become something else."""
+    plain = parse_json(json.dumps(value, allow_nan=False))
+    if plain != value:
+        raise ValueError("JSON makes something else of it")
+    return plain
 
 
 def _fits(value: Any, kind: str) -> bool:

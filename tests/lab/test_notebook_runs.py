@@ -101,6 +101,7 @@ def test_a_folder_without_notebooks_is_refused(tmp_path, monkeypatch):
         ("steps", 7, 7),
         ("steps", "-1", -1),
         ("rate", "1e-3", 0.001),
+        ("rate", ".5", 0.5),
         ("rate", 1, 1),
         ("rate", np.float64(0.5), 0.5),
         ("quiet", "true", True),
