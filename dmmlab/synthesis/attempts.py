@@ -75,7 +75,7 @@ class Attempts:
             return
         machine, loss = solve(machine, self.task, rounds=60)
         yield Round("solve", machine, loss)
-        if loss >= SOLVED or not self.keep <= link_names(machine):
+        if not (loss < SOLVED and self.keep <= link_names(machine)):
             return
         while True:
             found = cut(machine, self.task, self.keep, self.cut_order)
@@ -97,17 +97,15 @@ class Attempts:
 
     def _train(self, machine: Machine) -> Iterator[tuple[Machine, float]]:
         """The machine and its data loss after every hundred steps; an infinite loss, and the end, if it diverges."""
+
+        def pressure(step: int) -> np.ndarray:
+            return PRESSURE * min(1.0, 2.0 * step / STEPS) * free
+
         adam, objective = Adam(RATE), self._objective(machine)
         while adam.steps < STEPS:
-            pressed = PRESSURE * np.array([link not in self.keep for link in objective.links])
+            free = np.array([link not in self.keep for link in objective.links], float)
             try:
-                weights = train_sparse(
-                    objective,
-                    machine.vector(),
-                    adam,
-                    lambda step, most=pressed: most * min(1.0, 2.0 * step / STEPS),
-                    ROUND,
-                )
+                weights = train_sparse(objective, machine.vector(), adam, pressure, ROUND)
             except DMMError:
                 yield machine, np.inf
                 return

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
+from math import fsum
 
 import numpy as np
 
@@ -169,12 +170,10 @@ def _pivot(weights: Iterable[float]) -> float:
 
 def _add_up(terms: Iterable[tuple[End, float]], known: dict[str, str]) -> Sum:
     """Sources with their weights added, in an order that names have no part in; what cancels is left out."""
-    sums: Sum = {}
-    sizes: Sum = {}
+    weights: dict[End, list[float]] = {}
     for end, weight in sorted(terms, key=lambda term: (known[term[0][0]], term[0][1])):
-        sums[end] = sums.get(end, 0.0) + weight
-        sizes[end] = sizes.get(end, 0.0) + abs(weight)
-    return {end: weight for end, weight in sums.items() if abs(weight) > 1e-12 * sizes[end]}
+        weights.setdefault(end, []).append(weight)
+    return {end: fsum(some) for end, some in weights.items() if abs(fsum(some)) > 1e-12 * fsum(map(abs, some))}
 
 
 def _signature(machine: Machine, name: str, inputs: Fields, known: dict[str, str]) -> str:

@@ -161,7 +161,8 @@ def _run(search: Attempts, limit: int, checkpoint: Path | None, on_round: Callab
             place = f"seed {search.seed}, attempt {len(candidates) + 1}, {stage}"
             bar.set_description_str(f"{place}: {len(machine.links)} links, data loss {loss:.3g}")
             before, links, begin = entry["loss"], link_names(machine), time.perf_counter()
-        candidates.append((remove_dead(machine), loss if search.keep <= links else np.inf))
+        useful = np.isfinite(loss) and search.keep <= links
+        candidates.append((remove_dead(machine), loss if useful else np.inf))
         if checkpoint is not None:
             _save(checkpoint, search, candidates, history)
     return _result(search.task, candidates, history)

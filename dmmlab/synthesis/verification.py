@@ -108,9 +108,8 @@ def verify(
     errors: list[float] = []
     for start in range(0, count, CHUNK):
         strings, speeds = zip(*runs[start : start + CHUNK], strict=True)
-        errors += largest_errors(machine, teacher, strings, speeds).tolist()
-    error = max(errors)
-    text, speed = runs[errors.index(error)]
+        errors.extend(largest_errors(machine, teacher, strings, speeds).tolist())
+    error, (text, speed) = max(zip(errors, runs, strict=True), key=lambda found: found[0])
     counterexample = None if error <= EXACT else _shortened(machine, teacher, text, speed)
     return Verification(error, text, speed, counterexample, count)
 
@@ -121,14 +120,9 @@ def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], 
     """
     inputs = Inputs(strings, ticks_per_character=speeds)
     with np.errstate(all="ignore"):
-        differences = answers_of(machine, inputs) - answers_of(teacher, inputs)
-        errors = np.abs(differences).max(axis=(1, 2))
+        answers, expected = (Engine(each, inputs).answers(each.vector()) for each in (machine, teacher))
+        errors = np.abs(answers - expected).max(axis=(1, 2))
     return np.where(np.isfinite(errors), errors, np.inf)
-
-
-def answers_of(machine: Machine, inputs: Inputs) -> np.ndarray:
-    """What a machine answers, (strings, ticks of the longest, 2)."""
-    return Engine(machine, inputs).answers(machine.vector())
 
 
 def _shortened(machine: Machine, teacher: Machine, text: Text, speed: int) -> Text:
