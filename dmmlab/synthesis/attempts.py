@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +25,7 @@ STEPS, RATE = 2000, 0.01  # of Adam, while links are pulled to zero
 PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero; reached after half of the steps
 ROUND, SETTLED = 100, 200  # steps a round; steps before links at zero are taken out for good
 
-
-class Round(NamedTuple):
-    """What a round of an attempt came to."""
-
-    stage: str
-    machine: Machine
-    loss: float
-    refused: Sequence[dict[str, Any]] = ()
+Round = tuple[str, Machine, float, list[dict[str, Any]]]  # stage, machine after it, data loss, removals that failed
 
 
 @dataclass(frozen=True)
@@ -70,22 +63,22 @@ class Attempts:
     def rounds(self, number: int) -> Iterator[Round]:
         """All rounds of an attempt, stage after stage. The same number, the same rounds."""
         for machine, loss in self._train(self._random_machine(number)):
-            yield Round("train", machine, loss)
+            yield "train", machine, loss, []
         if not np.isfinite(loss):
             return
         machine, loss = solve(machine, self.task, rounds=60)
-        yield Round("solve", machine, loss)
+        yield "solve", machine, loss, []
         if not (loss < SOLVED and self.keep <= link_names(machine)):
             return
         while True:
             found = cut(machine, self.task, self.keep, self.cut_order)
             machine = found.machine
-            yield Round("cut", machine, self._loss(machine), found.refused)
+            yield "cut", machine, self._loss(machine), found.refused
             if found.removed:
                 continue
             form = self._canonical(machine)
             machine = rewire(form, self.task, self.architecture, self.keep)
-            yield Round("rewire", machine, self._loss(machine))
+            yield "rewire", machine, self._loss(machine), []
             if machine is form:
                 return
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
-from math import fsum
+from math import fsum, prod
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.verification import largest_errors, random_strings
 from dmmlab.vvalues import from_leaves
 
-End = tuple[str, str]  # (neuron, field)
+End = tuple[str, str]  # (neuron or its signature, field)
 Sum = dict[End, float]  # what an input field reads → weight
 Fields = dict[str, Sum]  # input field → what it reads
 OTHER = {"true": "false", "false": "true", "dict-1": "dict-2", "dict-2": "dict-1"}  # of a compare
@@ -62,14 +62,11 @@ def same_program(a: Machine, b: Machine) -> bool:
 
 
 def signatures(machine: Machine) -> dict[str, str]:
-    """What each neuron computes, as the hash of a text in which names do not occur: equal hashes, equal streams.
+    """What each neuron computes, but for a factor, as the hash of a text in which names do not occur.
 
-    Meant for machines in canonical form; weights count to 9 digits.
+    Weights count to 9 digits. Those of the output are as they are, so equal hashes of outputs mean equal answers.
     """
-    rows, known = rows_of(machine), {}
-    for name in topological_order(machine):
-        known[name] = _signature(machine, name, rows.get(name, {}), known)
-    return known
+    return _walk(machine, ())[0]
 
 
 def topological_order(machine: Machine) -> list[str]:
@@ -104,61 +101,62 @@ def rows_of(machine: Machine) -> dict[str, Fields]:
 
 
 def simplify(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
-    """One walk from the sources to the output, which makes the commonest weight into each neuron 1.
+    """The commonest weight into each neuron becomes 1, and of neurons that compute the same the first does the work.
 
-    What is divided out goes to the links that read the neuron. One neuron does the work of all that compute the same
-    then; what a link carries twice is added up. Links may be dead afterwards; see `canonical`.
+    What is divided out goes to the links that read a neuron. Links may be dead afterwards; see `canonical`.
     """
-    rows, known, first, stands = rows_of(machine), {}, {}, {}
-    factors: dict[str, float] = {}
+    signed, simple = _walk(machine, free_dots)
+    first: dict[str, str] = {}
     leaves: dict[Link, float] = {}
+    for name, inputs in simple.items():
+        if first.setdefault(signed[name], name) == name:
+            for field, sources in inputs.items():
+                leaves |= {Link(name, field, first[source], output): w for (source, output), w in sources.items()}
+    return replace(machine, weights=from_leaves(leaves.items()), links=None)
+
+
+def _walk(machine: Machine, free_dots: Collection[str]) -> tuple[dict[str, str], dict[str, Fields]]:
+    """Each neuron's signature, and its simplest inputs, where signatures stand for names; sources first."""
+    rows, signed, factors = rows_of(machine), {}, {}
+    simple: dict[str, Fields] = {}
     for name in topological_order(machine):
-        kind, inputs = machine.neurons[name], {}
+        inputs: Fields = {}
         for field, sources in rows.get(name, {}).items():
             terms = []
             for (source, output), weight in sources.items():
                 factor = factors[source]
                 if output in OTHER and factor < 0:  # b - a instead of a - b: its outputs are exchanged
                     output, factor = OTHER[output], -factor
-                terms.append(((stands[source], output), weight * factor))
-            inputs[field] = _add_up(terms, known)
-        inputs, factors[name] = _scale(kind, inputs, known, name in free_dots)
-        known[name] = _signature(machine, name, inputs, known)
-        stands[name] = first.setdefault(known[name], name)
-        if stands[name] == name:
-            for field, sources in inputs.items():
-                leaves |= {Link(name, field, *end): weight for end, weight in sources.items()}
-    return replace(machine, weights=from_leaves(leaves.items()), links=None)
+                terms.append(((signed[source], output), weight * factor))
+            inputs[field] = _add_up(terms)
+        simple[name], factors[name] = _scale(machine.neurons[name], inputs, name in free_dots)
+        signed[name] = _signature(machine, name, simple[name])
+    return signed, simple
 
 
-def _scale(kind: str, inputs: Fields, known: dict[str, str], free: bool) -> tuple[Fields, float]:
+def _scale(kind: str, inputs: Fields, free: bool) -> tuple[Fields, float]:
     """The inputs of a neuron in simplest weights, and the factor its outputs have to be read with."""
     if kind not in ("accum", "norm", "dot", "compare"):
         return inputs, 1.0
     if kind == "accum":  # its two inputs are added: what arrives at either may as well arrive at the second
-        inputs = {"dict-2": _add_up((term for each in inputs.values() for term in each.items()), known)}
+        inputs = {"dict-2": _add_up(term for each in inputs.values() for term in each.items())}
     if kind == "compare":  # only the difference of its two inputs counts
-        right = ((end, -weight) for end, weight in inputs.get("dict-2", {}).items())
-        inputs = {"dict-1": _add_up([*inputs.get("dict-1", {}).items(), *right], known)}
-    factor, scaled = 1.0, {}
-    for field, sources in inputs.items():
-        pivot = _pivot(sources.values())
-        scaled[field], factor = _divide(sources, pivot), factor * pivot
+        right = [(end, -weight) for end, weight in inputs.get("dict-2", {}).items()]
+        inputs = {"dict-1": _add_up([*inputs.get("dict-1", {}).items(), *right])}
+    pivots = {field: _pivot(sources.values()) for field, sources in inputs.items()}
+    factor = prod(pivots.values())
+    inputs = {field: {end: w / pivots[field] for end, w in sources.items()} for field, sources in inputs.items()}
     if kind == "norm":
         factor = abs(factor)
-    if kind == "dot" and scaled and not free:  # its clip has units: the size stays inside
-        side = max(scaled, key=lambda field: _sum_text(scaled[field], known))
-        scaled[side] = {end: weight * abs(factor) for end, weight in scaled[side].items()}
+    if kind == "dot" and inputs and not free:  # its clip has units: the size stays inside
+        side = max(inputs, key=lambda field: _sum_text(inputs[field]))
+        inputs[side] = {end: w * abs(factor) for end, w in inputs[side].items()}
         factor = float(np.sign(factor))
     if kind == "compare":  # both inputs have positive weights
-        right = {end: -weight for end, weight in scaled["dict-1"].items() if weight < 0}
-        left = {end: weight for end, weight in scaled["dict-1"].items() if weight > 0}
-        scaled = {"dict-1": left, "dict-2": right}
-    return scaled, factor
-
-
-def _divide(sources: Sum, factor: float) -> Sum:
-    return {end: weight / factor for end, weight in sources.items()}
+        difference = inputs["dict-1"].items()
+        left, right = ({end: w for end, w in difference if w > 0}, {end: -w for end, w in difference if w < 0})
+        inputs = {"dict-1": left, "dict-2": right}
+    return inputs, factor
 
 
 def _pivot(weights: Iterable[float]) -> float:
@@ -168,25 +166,25 @@ def _pivot(weights: Iterable[float]) -> float:
     return max(pairs, key=lambda pair: (sizes[abs(pair[1])], abs(pair[1]), counts[pair[1]]), default=(1.0, 1.0))[0]
 
 
-def _add_up(terms: Iterable[tuple[End, float]], known: dict[str, str]) -> Sum:
+def _add_up(terms: Iterable[tuple[End, float]]) -> Sum:
     """Sources with their weights added, in an order that names have no part in; what cancels is left out."""
     weights: dict[End, list[float]] = {}
-    for end, weight in sorted(terms, key=lambda term: (known[term[0][0]], term[0][1])):
+    for end, weight in sorted(terms):
         weights.setdefault(end, []).append(weight)
     return {end: fsum(some) for end, some in weights.items() if abs(fsum(some)) > 1e-12 * fsum(map(abs, some))}
 
 
-def _signature(machine: Machine, name: str, inputs: Fields, known: dict[str, str]) -> str:
+def _signature(machine: Machine, name: str, inputs: Fields) -> str:
     kind, memory = machine.neurons[name], " memory" if name in machine.fixed else ""
-    sums = {field: _sum_text(sources, known) for field, sources in inputs.items()}
+    sums = {field: _sum_text(sources) for field, sources in inputs.items()}
     # The two inputs of a dot count alike.
     texts = sorted(sums.values()) if kind == "dot" else [f"{field}: {each}" for field, each in sorted(sums.items())]
     text = f"{kind}{memory}({'; '.join(texts)})"
     return hashlib.sha256(text.encode()).hexdigest()  # the text itself would double with every layer
 
 
-def _sum_text(sources: Sum, known: dict[str, str]) -> str:
-    return " + ".join(sorted(f"{w:.9g} {known[source]}.{output}" for (source, output), w in sources.items()))
+def _sum_text(sources: Sum) -> str:
+    return " + ".join(sorted(f"{weight:.9g} {signature}.{output}" for (signature, output), weight in sources.items()))
 
 
 # ---- last touches ----

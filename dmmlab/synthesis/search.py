@@ -152,7 +152,7 @@ def _run(search: Attempts, limit: int, checkpoint: Path | None, on_round: Callab
                 "loss_before": before,
                 "loss": loss if np.isfinite(loss) else None,
                 "cut": sorted(links - link_names(machine)),
-                "refused": list(refused),
+                "refused": refused,
                 "seconds": time.perf_counter() - begin,
             }
             history.append(entry)
