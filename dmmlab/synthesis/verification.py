@@ -5,6 +5,7 @@ from __future__ import annotations
 import string as alphabets
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -118,11 +119,17 @@ def largest_errors(machine: Machine, teacher: Machine, strings: Sequence[Text], 
     """The largest `|difference|` of the answers of two machines at any tick of each string, (strings,).
     It is infinite where an answer is not finite.
     """
-    inputs = Inputs(strings, ticks_per_character=speeds)
+    runs = tuple(strings), tuple(speeds)
     with np.errstate(all="ignore"):
-        answers, expected = (Engine(each, inputs).answers(each.vector()) for each in (machine, teacher))
-        errors = np.abs(answers - expected).max(axis=(1, 2))
+        errors = np.abs(_answers(machine, *runs) - _remembered_answers(teacher, *runs)).max(axis=(1, 2))
     return np.where(np.isfinite(errors), errors, np.inf)
+
+
+def _answers(machine: Machine, strings: tuple[Text, ...], speeds: tuple[int, ...]) -> np.ndarray:
+    return Engine(machine, Inputs(strings, ticks_per_character=speeds)).answers(machine.vector())
+
+
+_remembered_answers = lru_cache(maxsize=256)(_answers)  # one teacher is asked the same for many machines
 
 
 def _shortened(machine: Machine, teacher: Machine, text: Text, speed: int) -> Text:
