@@ -177,7 +177,7 @@ def _add_synthesize(command: Callable) -> None:
 
 
 def _synthesize(options: argparse.Namespace) -> int:
-    """A machine for the user's own strings: written at every round, so that a stopped command goes on."""
+    """A machine for the user's own strings: written after every attempt, so that a stopped command goes on."""
     strings = options.strings
     # One short string at one speed cannot tell a counter from a clock.
     speeds = (10, 7, 4, 13)[: max(1, 5 - len(strings))]
