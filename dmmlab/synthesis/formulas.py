@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from sympy import Abs, Add, Expr, Float, Function, Heaviside, ImmutableMatrix, Max, Min, Mul, Pow, S, Symbol, ordered
 from sympy.core.function import Application
+from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
 from dmmlab.engine.keys import fields_of
@@ -26,12 +27,14 @@ from dmmlab.trees import NUMBER
 
 T = Symbol("t", integer=True)
 ANY = Symbol("any")  # characters are a function of the letter that one asks for
+_OPEN = PRECEDENCE["Mul"] + 1  # 'count of x' is a factor as it stands, but no base of a power
 Stream = ImmutableMatrix  # a column: characters, number
 
 
 class Input(Function):
     """Input(a, t): 1 where the input is the letter a at tick t, else 0."""
 
+    precedence = _OPEN
     is_nonnegative = True
 
 
@@ -59,12 +62,14 @@ class Inner(Function):
 class Total(Inner):
     """Total(x): the running sum of x, from tick 1 on."""
 
+    precedence = _OPEN
 
+
+@dataclass(frozen=True)
 class Symbolic:
     """`dmmlab.neurons.Ops` on streams of expressions."""
 
-    def __init__(self, dot_clip: float) -> None:
-        self.dot_clip = dot_clip
+    dot_clip: float
 
     def add(self, a: Stream, b: Stream) -> Stream:
         return (a + b).applyfunc(_fold)
@@ -151,6 +156,8 @@ def formula(machine: Machine) -> Formula:
     ops, known = Symbolic(machine.dot_clip), {}
     for name in topological_order(machine):
         kind = find_kind(machine.neurons[name])
+        if name in memories and len(kind.outputs or ()) > 1:
+            raise DMMError(f"neuron {name!r} ({kind.name}): there is no formula for a memory of several outputs")
         x = dict.fromkeys(fields_of(kind, name, machine.links), _number(0))
         for (to, field, *source), weight in weights:
             if to == name and tuple(source) in known:
@@ -198,10 +205,10 @@ _LATEX = {
     "Input": r"\mathrm{{input}}", "Clock": "t", "Total": r"\textstyle\sum {}", "MaxNorm": r"\lVert {} \rVert_\infty",
     "Inner": r"\langle {}, {} \rangle", "Abs": r"\lvert {} \rvert", "clip": r"\operatorname{{clip}}({}, \pm {})",
     "count": r"\#{}", "count now": r"\#{}\,(\mathrm{{input}})", "other": r"\operatorname{{{}}}({})",
-    "letter": r"\text{{{}}}", "-": "-", "*": r" \cdot ", "**": "^",
+    "letter": r"\text{{{}}}", r"'\'": r"\text{'∖'}", "'^'": r"\text{'ˆ'}", "'~'": r"\text{'˜'}",
+    "-": "-", "*": r" \cdot ", "**": "^",
 }  # fmt: skip
 _LATEX |= {f"'{letter}'": rf"\text{{'\{letter}'}}" for letter in "{}%#&_$"}
-_LATEX |= {r"'\'": r"\text{'∖'}", "'^'": r"\text{'ˆ'}", "'~'": r"\text{'˜'}"}
 
 
 def _delay(e: Expr, otherwise: int = 0) -> int:
@@ -213,7 +220,7 @@ class _Printer(StrPrinter):
     """Writes expressions in words of ours, and behind parts that arrive later how many ticks."""
 
     def __init__(self, words: Mapping[str, str], delay: int) -> None:
-        super().__init__()
+        super().__init__({"full_prec": False})
         self.words, self.delay = words, delay
 
     def write(self, e: Expr) -> str:
@@ -249,9 +256,6 @@ class _Printer(StrPrinter):
 
     def _closed(self, e: Expr, text: str) -> str:
         return f"({text})" if isinstance(e, (Mul, Pow, Total)) else text
-
-    def _print_Float(self, e: Float) -> str:
-        return f"{float(e):.6g}"
 
     def _as_ordered_terms(self, e: Expr, order: str | None = None) -> list[Expr]:
         return sorted(super()._as_ordered_terms(e, order), key=lambda term: term.as_coeff_Mul()[0].is_negative)

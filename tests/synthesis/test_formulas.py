@@ -175,6 +175,21 @@ def test_what_comes_later_says_so_in_products():
     assert "[t-2]" in formula(machine)._repr_latex_()
 
 
+def test_powers_and_products_are_in_brackets():
+    program = """
+        accum.dict-2 <- input.char
+        dot-1.dict-1 <- accum.dict
+        dot-1.dict-2 <- letter-a.char
+        accum-2.dict-2 <- dot-1.dot
+        inner.dict-1 <- accum-2.dict
+        inner.dict-2 <- 0.1 accum-2.dict
+        output.dict-1 <- inner.inner
+    """
+    machine = write_program(program)
+    assert lines(machine)[0] == "(Σ min(4, count of 'a'))^2/10"
+    assert_agrees(machine)
+
+
 def test_a_sum_a_tick_ago_and_what_comes_now_is_the_sum_now():
     program = """
         accum.dict-2 <- input.char
@@ -388,7 +403,7 @@ def with_simple_memories(link):
     return not link.to_neuron.startswith("accum") or link.from_neuron == "input"
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.sampled_from([without_constants, with_simple_memories]))
 def test_formulas_of_random_machines_say_what_they_do(seed, allowed):
     machine = sub_machine(np.random.default_rng(seed), allowed)
@@ -452,6 +467,20 @@ def test_kinds_of_trees_are_refused():
     program = "norm.dict <- input.char\ngate.factor <- norm.norm\ngate.dict <- input.char\n"
     with refused("'gate'", "trees"):
         formula(write_program(f"{program}norm-2.dict <- gate.dict\noutput.dict-1 <- norm-2.norm"))
+
+
+def test_a_memory_of_several_outputs_is_refused():
+    @kind("fork", {"old": NUMBER, "new": NUMBER}, {"y": NUMBER, "z": NUMBER}, memory="old")
+    def fork(x, ops):
+        total = ops.add(ops.number(x["old"]), ops.number(x["new"]))
+        return {"y": total, "z": total}
+
+    try:
+        with refused("'fork-1'", "memory"):
+            program = "norm.dict <- input.char\nfork-1.new <- norm.norm\noutput.dict-1 <- fork-1.y\n"
+            formula(write_program(f"{program}output.dict-2 <- fork-1.z"))
+    finally:
+        del KINDS["fork"]
 
 
 def test_an_input_with_another_clock_is_refused():
