@@ -7,62 +7,34 @@ product with a letter counts that letter, and a running sum a tick ago plus what
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 
-from sympy import Abs, Add, Expr, Float, Function, Heaviside, ImmutableMatrix, Max, Min, Mul, Pow, S, Symbol, ordered
-from sympy.core.function import Application
-from sympy.printing.precedence import PRECEDENCE
-from sympy.printing.str import StrPrinter
+from sympy import Abs, Add, Expr, Heaviside, ImmutableMatrix, Max, Min, Symbol, ordered
 
 from dmmlab.engine.keys import fields_of
 from dmmlab.files import DMMError
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.canonical_form import topological_order
+from dmmlab.synthesis.formula_text import (
+    ANY,
+    LATEX,
+    TEXT,
+    Clock,
+    Inner,
+    Input,
+    MaxNorm,
+    Printer,
+    T,
+    Total,
+    delay_of,
+    exact,
+)
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.trees import NUMBER
 
-T = Symbol("t", integer=True)
-ANY = Symbol("any")  # characters are a function of the letter that one asks for
-_OPEN = PRECEDENCE["Mul"] + 1  # 'count of x' is a factor as it stands, but no base of a power
 Stream = ImmutableMatrix  # a column: characters, number
-
-
-class Input(Function):
-    """Input(a, t): 1 where the input is the letter a at tick t, else 0."""
-
-    precedence = _OPEN
-    is_nonnegative = True
-
-
-class Clock(Function):
-    """Clock(t): what the timer shows at tick t."""
-
-    is_nonnegative = True
-
-
-class MaxNorm(Function):
-    """MaxNorm(x): the largest |x| of any letter."""
-
-    is_nonnegative = True
-
-
-class Inner(Function):
-    """Inner(x, y): the sum of x·y over all letters."""
-
-    is_real = True
-
-    def _eval_is_nonnegative(self) -> bool | None:
-        return all(x.is_nonnegative for x in self.args) or None
-
-
-class Total(Inner):
-    """Total(x): the running sum of x, from tick 1 on."""
-
-    precedence = _OPEN
 
 
 @dataclass(frozen=True)
@@ -101,11 +73,11 @@ class Symbolic:
         return _number(Heaviside(a[1], 0))
 
     def clip(self, a: Stream, bound: float) -> Stream:
-        return _number(Max(-_exact(bound), Min(_exact(bound), a[1])))
+        return _number(Max(-exact(bound), Min(exact(bound), a[1])))
 
     def constant(self, tree: Mapping[str, float]) -> Stream:
-        letters = [_exact(x) * Symbol(f"'{key}'") for key, x in tree.items() if key != NUMBER]
-        return Stream([Add(*letters), _exact(tree.get(NUMBER, 0.0))])
+        letters = [exact(x) * Symbol(f"'{key}'") for key, x in tree.items() if key != NUMBER]
+        return Stream([Add(*letters), exact(tree.get(NUMBER, 0.0))])
 
     def character(self, timer: Stream) -> Stream:
         if not isinstance(timer[1], Clock):
@@ -115,12 +87,6 @@ class Symbolic:
 
 def _number(x: Expr) -> Stream:
     return Stream([0, x])
-
-
-def _exact(x: float) -> Expr:
-    """The simple fraction that a float stands for, or the float."""
-    fraction = Fraction(x).limit_denominator(12)
-    return S(fraction if abs(fraction - x) <= 1e-12 * abs(x) else x)
 
 
 def _total(x: Expr) -> Expr:
@@ -161,7 +127,7 @@ def formula(machine: Machine) -> Formula:
         x = dict.fromkeys(fields_of(kind, name, machine.links), _number(0))
         for (to, field, *source), weight in weights:
             if to == name and tuple(source) in known:
-                x[field] = ops.add(x[field], _exact(weight) * known[tuple(source)])
+                x[field] = ops.add(x[field], exact(weight) * known[tuple(source)])
         for field, emitted in (x if name == machine.output else kind.up(x, ops)).items():
             emitted = emitted.applyfunc(_total) if name in memories else emitted
             is_source = {*x} <= {kind.memory}
@@ -182,80 +148,15 @@ class Formula:
     right: Expr
 
     def __str__(self) -> str:
-        return "\n".join(f"{side + at:<10} = {text}" for side, at, text in self._lines(_TEXT))
+        return "\n".join(f"{side + at:<10} = {text}" for side, at, text in self._lines(TEXT))
 
     __repr__ = __str__
 
     def _repr_latex_(self) -> str:
-        lines = [rf"\mathrm{{{side}}}{at} &= {text}" for side, at, text in self._lines(_LATEX)]
+        lines = [rf"\mathrm{{{side}}}{at} &= {text}" for side, at, text in self._lines(LATEX)]
         return r"$$\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}$$"
 
     def _lines(self, words: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         for side, e in (("left", self.left), ("right", self.right)):
-            delay = _delay(e)
-            yield side, f"[t+{delay}]" if delay else "[t]", _Printer(words, delay).write(e)
-
-
-_TEXT = {
-    "Input": "input", "Clock": "t", "Total": "Σ {}", "MaxNorm": "max-norm({})", "Inner": "⟨{}, {}⟩", "Abs": "|{}|",
-    "clip": "clip({}, ±{})", "count": "count of {}", "count now": "count of {} in input", "other": "{}({})",
-    "letter": "{}", "-": "−", "*": "·", "**": "^",
-}  # fmt: skip
-_LATEX = {
-    "Input": r"\mathrm{{input}}", "Clock": "t", "Total": r"\textstyle\sum {}", "MaxNorm": r"\lVert {} \rVert_\infty",
-    "Inner": r"\langle {}, {} \rangle", "Abs": r"\lvert {} \rvert", "clip": r"\operatorname{{clip}}({}, \pm {})",
-    "count": r"\#{}", "count now": r"\#{}\,(\mathrm{{input}})", "other": r"\operatorname{{{}}}({})",
-    "letter": r"\text{{{}}}", r"'\'": r"\text{'∖'}", "'^'": r"\text{'ˆ'}", "'~'": r"\text{'˜'}",
-    "-": "-", "*": r" \cdot ", "**": "^",
-}  # fmt: skip
-_LATEX |= {f"'{letter}'": rf"\text{{'\{letter}'}}" for letter in "{}%#&_$"}
-
-
-def _delay(e: Expr, otherwise: int = 0) -> int:
-    """How many ticks after the input it arrives; `otherwise` for what never changes."""
-    return min((int(T - leaf.args[-1]) for leaf in e.atoms(Input, Clock)), default=otherwise)
-
-
-class _Printer(StrPrinter):
-    """Writes expressions in words of ours, and behind parts that arrive later how many ticks."""
-
-    def __init__(self, words: Mapping[str, str], delay: int) -> None:
-        super().__init__({"full_prec": False})
-        self.words, self.delay = words, delay
-
-    def write(self, e: Expr) -> str:
-        text = self.doprint(e.xreplace({x: _exact(float(f"{x:.6g}")) for x in e.atoms(Float)}))
-        letter = self.words["letter"]
-        return re.sub(r"'.'|\*+|(?<!\w)-", lambda sign: self.words.get(sign[0]) or letter.format(sign[0]), text)
-
-    def _print(self, e: Expr, **settings: object) -> str:
-        if not isinstance(e, Application):
-            return super()._print(e, **settings)
-        before, self.delay = self.delay, _delay(e, self.delay)
-        text = self._call(e)
-        later, self.delay = self.delay - before, before
-        return f"{self._closed(e, text)}[t{self.words['-']}{later}]" if later else text
-
-    def _call(self, e: Application) -> str:
-        word, parts = type(e).__name__, e.args
-        match e:
-            case Input(args=(letter, _)) if letter != ANY:
-                word, parts = "count now", [letter]
-            case Total(args=(Input(args=(letter, _)),)) if letter != ANY:
-                word, parts = "count", [letter]
-            case Max(args=(bottom, x)) if bottom == 0:
-                word, parts = "relu", [x]
-            case Max(args=(bottom, Min(args=(top, x)))) if bottom == -top:
-                word, parts = "clip", [x, top]
-            case Heaviside(args=(x, _)):
-                word, parts = "step", [x]
-        texts = [self._closed(x, self._print(x)) if word == "Total" else self._print(x) for x in parts]
-        if word in self.words:
-            return self.words[word].format(*texts)
-        return self.words["other"].format(word.lower(), ", ".join(texts))
-
-    def _closed(self, e: Expr, text: str) -> str:
-        return f"({text})" if isinstance(e, (Mul, Pow, Total)) else text
-
-    def _as_ordered_terms(self, e: Expr, order: str | None = None) -> list[Expr]:
-        return sorted(super()._as_ordered_terms(e, order), key=lambda term: term.as_coeff_Mul()[0].is_negative)
+            delay = delay_of(e)
+            yield side, f"[t+{delay}]" if delay else "[t]", Printer(words, delay).write(e)

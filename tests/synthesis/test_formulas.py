@@ -470,7 +470,7 @@ def test_kinds_of_trees_are_refused():
 
 
 def test_a_memory_of_several_outputs_is_refused():
-    @kind("fork", {"old": NUMBER, "new": NUMBER}, {"y": NUMBER, "z": NUMBER}, memory="old")
+    @kind("fork", {"old": SCALAR, "new": SCALAR}, {"y": SCALAR, "z": SCALAR}, memory="old")
     def fork(x, ops):
         total = ops.add(ops.number(x["old"]), ops.number(x["new"]))
         return {"y": total, "z": total}
