@@ -211,10 +211,18 @@ def test_what_was_killed_ends_with_the_same_bytes_when_it_is_run_again(job, kill
     assert hits == kills
 
 
+WAITING = """import time
+from pathlib import Path
+if Path(f'began-{seed}').exists():
+    Path(f'again-{seed}').touch()
+Path(f'began-{seed}').touch()
+while not Path('go').exists():
+    time.sleep(0.1)"""
+
+
 def start_sweep_that_waits(folder):
-    """A sweep of two runs that wait for ever, but not when they are tried again; gives it and its kernels."""
-    waiting = "import time\nfrom pathlib import Path\nbegan = Path(f'began-{seed}')\n"
-    make_project(folder, waiting + "if not began.exists():\n    began.touch()\n    time.sleep(600)")
+    """A sweep of two runs that wait until they may go on; gives it and its kernels."""
+    make_project(folder, WAITING)
     process = start(sweeping, folder)
     while len([*folder.glob("notebooks/began-*")]) < 2:
         assert process.is_alive()
@@ -233,13 +241,14 @@ def test_all_that_a_killed_sweep_started_ends_too(tmp_path):
 def test_a_killed_worker_takes_its_kernel_along_and_the_run_is_tried_again(tmp_path):
     process, kernels = start_sweep_that_waits(tmp_path / "sweep")
     assert len(kernels) == 2
-    for kernel in kernels:
-        kernel.parent().kill()
+    kernels[0].parent().kill()
+    assert psutil.wait_procs(kernels[:1], timeout=120)[1] == []
+    (tmp_path / "sweep/notebooks/go").touch()
     process.join()
     assert process.exitcode == 0
-    assert psutil.wait_procs(kernels, timeout=120)[1] == []
     found = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("sweep/data/sweeps/09/*/run.json")]
     assert [entry["status"] for entry in found] == ["done", "done"]
+    assert len([*tmp_path.glob("sweep/notebooks/again-*")]) == 1
 
 
 # ---- full disks ----
