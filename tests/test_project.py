@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -97,3 +98,12 @@ def test_every_public_name_is_documented_and_typed():
 def test_no_public_name_is_that_of_a_module():
     # An import of the module would put it where the name ought to be.
     assert not {path.stem for path in MODULES} & {*dmm.__all__}
+
+
+def test_what_one_adds_goes_into_one_file_that_is_there():
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| an? (.+?) \| (.+) \|$", told, re.MULTILINE)
+    assert [what for what, _ in rows] == ["kind of neuron", "optimizer", "stage of synthesis", "figure", "command"]
+    for _, where in rows:
+        (path,) = re.findall(r"\]\((.+?)\)", where)
+        assert (ROOT / path).is_file(), path
