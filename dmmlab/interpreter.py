@@ -134,14 +134,13 @@ def cycle(
     [1.0, 2.0, 3.0]
     """
     fed = Inputs([string], ticks, ticks_per_character)
-    (ticks,), (ticks_per_character,) = fed.ticks, fed.ticks_per_character
     check_gradient(memory_gradient, tie_order)
     matrix = (machine.weights if weights is None else weights) + machine.fixed
-    ops = Ops(machine.dot_clip, string, ticks_per_character, tie_order)
+    ops = Ops(machine.dot_clip, string, fed.ticks_per_character[0], tie_order)
     outputs = first_outputs(machine, matrix, start)
     with _at_tick(1, outputs):
         matrix, neurons = find_wiring(machine, matrix, outputs)
-    for tick in range(1, ticks + 1):
+    for tick in range(1, fed.ticks[0] + 1):
         with _at_tick(tick, outputs):
             inputs = down(matrix, outputs)
             outputs = up(neurons, inputs, ops, memory_gradient)

@@ -22,7 +22,7 @@ DOUBLE_BAR = '<mo stretchy="false">&#x02016;'
 BOTTOM = 'preserveAspectRatio="xMidYMax"'  # circuits side by side stand on one line
 
 project, author, copyright, language = "dmmlab", "the authors of dmmlab", "the authors of dmmlab (MIT licence)", "en"
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 smartquotes = False  # strings and code stay as they are written
 
 nb_execution_mode = "off"  # the committed outputs are the site

@@ -17,7 +17,7 @@ import numpy as np
 
 from dmmlab.files import DMMError, check_int, check_positive
 from dmmlab.learn.objective import Objective
-from dmmlab.learn.training import Adam, Array, Descent, Training
+from dmmlab.learn.training import Array, Descent, Optimizer, Training
 
 MOST_PAIRS = 128  # in a chunk: sending one to another process takes some milliseconds, however small it is
 
@@ -118,7 +118,7 @@ def evolve(
     population: int = 200,
     sigma: float = 0.02,
     learning_rate: float | None = None,
-    optimizer: Adam | None = None,
+    optimizer: Optimizer | None = None,
     ranks: bool = True,
     seed: int = 0,
     evaluate: Evaluate | None = None,

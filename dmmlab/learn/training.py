@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -21,6 +22,16 @@ Array = np.ndarray
 COLUMNS = ("data_loss", "loss", "l1")
 FORMAT = "dmmlab checkpoint 3"
 GradientFn = Callable[..., Array]  # weights (links,) and step → gradient (links,)
+
+
+class Optimizer(Protocol):
+    """A dataclass with these fields; its other fields are numbers, or moments of shape (links,)."""
+
+    learning_rate: float
+    steps: int
+
+    def update(self, weights: Array, gradient: Array) -> Array:
+        """The weights after one more step down the gradient, which also counts the step."""
 
 
 @dataclass
@@ -58,7 +69,7 @@ class Training:
 
     machine: Machine
     history: np.recarray
-    optimizer: Adam
+    optimizer: Optimizer
 
 
 class TrainingStopped(DMMError):
@@ -73,12 +84,12 @@ def train(
     objective: Objective,
     steps: int = 2500,
     learning_rate: float | None = None,
-    optimizer: Adam | None = None,
+    optimizer: Optimizer | None = None,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 100,
     progress: bool = True,
 ) -> Training:
-    """Train a machine's weights along the gradient, with Adam.
+    """Train a machine's weights along the gradient, with Adam unless another optimizer is given.
     Raises DMMError for a loss that is not finite (`training` of the error is the last good state), and for a checkpoint
     damaged, of another training, or of more steps.
 
@@ -86,7 +97,7 @@ def train(
         objective: the loss, and the weights to begin with.
         steps: how many, those of a checkpoint included.
         learning_rate: that of the optimizer, 0.001, unless given.
-        optimizer: of an earlier training, which goes on; it is left as it is.
+        optimizer: another one, or that of an earlier training, which goes on; it is left as it is.
         checkpoint: path of a JSON file where the state is kept. A run that finds its own goes on from it, and ends with
             the same bits as one never stopped.
         checkpoint_every: steps after which it is written, also at the end.
@@ -114,24 +125,31 @@ class Descent:
     def __init__(
         self,
         objective: Objective,
-        optimizer: Adam | None,
+        optimizer: Optimizer | None,
         learning_rate: float | None,
         estimate: GradientFn | None = None,
         settings: dict | None = None,
     ) -> None:
         self.objective, self.weights, self.estimate = objective, objective.weights, estimate
         self.rows: list[tuple[float, ...]] = []
-        self.adam = adam = replace(optimizer or Adam())
-        rate = adam.learning_rate if learning_rate is None else learning_rate
-        adam.learning_rate = check_positive("learning_rate", rate)
-        if not {np.shape(adam.mean), np.shape(adam.variance)} <= {(), self.weights.shape}:
-            raise DMMError(f"the optimizer is of other links than these {len(self.weights)}; begin with a new one")
-        zeros = np.zeros(len(self.weights))
-        adam.mean, adam.variance = adam.mean + zeros, adam.variance + zeros
-        begin = [adam.learning_rate, adam.steps, adam.mean.tolist(), adam.variance.tolist()]
+        self.optimizer = optimizer = replace(optimizer or Adam())
+        rate = optimizer.learning_rate if learning_rate is None else learning_rate
+        optimizer.learning_rate = check_positive("learning_rate", rate)
+        self.moments = [each.name for each in fields(optimizer) if each.name not in ("learning_rate", "steps")]
+        for name in self.moments:
+            moment = getattr(optimizer, name)
+            if np.shape(moment) not in ((), self.weights.shape):
+                raise DMMError(f"the optimizer is of other links than these {len(self.weights)}; begin with a new one")
+            setattr(optimizer, name, moment + np.zeros(len(self.weights)))
+        begin = [
+            type(optimizer).__name__,
+            optimizer.learning_rate,
+            optimizer.steps,
+            *map(np.ndarray.tolist, self._state()),
+        ]
         text = json.dumps([objective.fingerprint(), settings, begin])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
-        self.last_finite = self.weights, replace(adam), 0  # weights, what led to them, rows before them
+        self.last_finite = self.weights, replace(optimizer), 0  # weights, what led to them, rows before them
 
     def run(self, steps: int, checkpoint: str | os.PathLike | None, checkpoint_every: int, progress: bool) -> Training:
         """Go on to that many steps; see `train`."""
@@ -160,21 +178,25 @@ class Descent:
         else:
             data_loss = self.objective.data_loss(self.weights)
             loss = data_loss + self.objective.penalty(self.weights)
-            gradient = self.estimate(self.weights, step=self.adam.steps)
+            gradient = self.estimate(self.weights, step=self.optimizer.steps)
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             step = len(self.rows) + 1
-            self.weights, self.adam, kept = self.last_finite
+            self.weights, self.optimizer, kept = self.last_finite
             del self.rows[kept:]
             message = f"step {step}: the loss is {loss} or its gradient not finite; lower the learning rate"
             raise TrainingStopped(message, self.result())
-        self.last_finite = self.weights, replace(self.adam), len(self.rows)
+        self.last_finite = self.weights, replace(self.optimizer), len(self.rows)
         self.rows.append((float(data_loss), float(loss), float(total(np.abs(self.weights)))))
-        self.weights = self.adam.update(self.weights, gradient)
+        self.weights = self.optimizer.update(self.weights, gradient)
+
+    def _state(self) -> list[Array]:
+        """The weights, and the optimizer's moments."""
+        return [self.weights, *(getattr(self.optimizer, name) for name in self.moments)]
 
     def result(self) -> Training:
         """What there is so far."""
         history = np.array(self.rows, dtype=[(name, float) for name in COLUMNS]).view(np.recarray)
-        return Training(self.objective.machine.with_vector(self.weights), history, self.adam)
+        return Training(self.objective.machine.with_vector(self.weights), history, self.optimizer)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a checkpoint."""
@@ -182,7 +204,7 @@ class Descent:
             "format": FORMAT,
             "training": self.fingerprint,
             "steps": len(self.rows),
-            "state": [self.weights, self.adam.mean, self.adam.variance],
+            "state": self._state(),
             "history": self.rows,
         }
         write_json(path, content)
@@ -199,10 +221,11 @@ class Descent:
             rows = [(float(data_loss), float(loss), float(l1)) for data_loss, loss, l1 in content["history"]]
         except (KeyError, TypeError, ValueError):
             state, rows = np.zeros(0), []
-        if state.shape != (3, len(self.weights)) or content.get("steps") != len(rows):
+        if state.shape != np.shape(self._state()) or content.get("steps") != len(rows):
             raise DMMError(f"{path}: this checkpoint is damaged; delete it to begin anew")
         if len(rows) > most_steps:
             raise DMMError(f"{path}: this checkpoint has {len(rows)} steps already; ask for as many, or name another")
-        self.weights, mean, variance = state
-        self.adam = replace(self.adam, mean=mean, variance=variance, steps=self.adam.steps + len(rows))
-        self.rows, self.last_finite = rows, (self.weights, replace(self.adam), len(rows))
+        self.weights, *moments = state
+        moved = dict(zip(self.moments, moments, strict=True))
+        self.optimizer = replace(self.optimizer, **moved, steps=self.optimizer.steps + len(rows))
+        self.rows, self.last_finite = rows, (self.weights, replace(self.optimizer), len(rows))

@@ -143,7 +143,7 @@ def test_the_command_line_lists_figures_and_draws_them_again(project, capsys):
     assert read_figures() == [{"notebook": "07-line.ipynb", "name": "07-a", "caption": "Up."}]
     capsys.readouterr()
     assert main(["figures"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == ["07", "07-a", "Up."]
+    assert capsys.readouterr().out == "07-a: Up.\n"
     assert main(["figures", "07-a", "--width", "5"]) == 0
     assert "run again: 07; last time that took" in capsys.readouterr().out
     assert (project / "figures/5-inches/07-a.pdf").exists()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import autograd.numpy as np
@@ -398,3 +398,30 @@ def test_weights_of_the_wrong_length_and_bad_settings_are_refused():
 def test_the_progress_bar_shows_the_data_loss(capsys):
     training.train(small_objective(), steps=100, progress=True)
     assert "data_loss" in capsys.readouterr().err
+
+
+@dataclass
+class Momentum:
+    """Gradient descent with a running mean of the gradient."""
+
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    velocity: np.ndarray | float = 0.0
+    steps: int = 0
+
+    def update(self, weights, gradient):
+        self.steps += 1
+        self.velocity = self.momentum * self.velocity + (1.0 - self.momentum) * gradient
+        return weights - self.learning_rate * self.velocity
+
+
+def test_an_optimizer_of_ones_own_trains_and_goes_on_from_its_checkpoint(tmp_path):
+    path, objective = tmp_path / "run.json", small_objective()
+    whole = train(objective, steps=6, optimizer=Momentum(1e-6), progress=False)
+    train(objective, steps=4, optimizer=Momentum(1e-6), checkpoint=path, progress=False)
+    rest = train(objective, steps=6, optimizer=Momentum(1e-6), checkpoint=path, progress=False)
+    assert rest.machine.vector().tobytes() == whole.machine.vector().tobytes()
+    assert rest.optimizer.velocity.tobytes() == whole.optimizer.velocity.tobytes()
+    assert whole.history.data_loss[-1] < whole.history.data_loss[0]
+    with refused("another training", start=path):
+        train(objective, steps=6, optimizer=Adam(), checkpoint=path, progress=False)
