@@ -17,6 +17,7 @@ from autograd import grad
 from tqdm import tqdm
 
 import dmmlab as dmm
+from dmmlab.learn.evolution import directions
 
 LAYERS, COPIES, TICKS = 5, 2, 140
 LONG = (35, 140, 560, 2240, 10_000)  # ticks of the recurrent machine
@@ -205,7 +206,7 @@ def batch_rows(objective):
 
     many_jax, rows = jax.jit(jax.vmap(jax.value_and_grad(jax_program(objective)))), {}
     for count in BATCHES:
-        weights = objective.weights + 0.02 * dmm.evolution.directions(len(objective.weights), 0, 0, 0, count)
+        weights = objective.weights + 0.02 * directions(len(objective.weights), 0, 0, 0, count)
         theirs = jax.numpy.asarray(weights)
         check(many_jax(theirs), objective.value_and_grad(weights))
         functions = {
@@ -260,7 +261,7 @@ def thread_rows(objective):
     strings = dmm.Objective(objective.machine, dmm.find_task("duplicates"), l1=0.001)
     rows = {}
     for name, each in (("run-3", objective), ("run-3, four strings", strings), ("19 links", published_19())):
-        members = each.weights + 0.02 * dmm.evolution.directions(len(each.weights), 0, 0, 0, 200)
+        members = each.weights + 0.02 * directions(len(each.weights), 0, 0, 0, 200)
         for what, function in (("values", each.loss), ("gradients", each.value_and_grad)):
             functions = {
                 f"{name}, {what}, {said}": lambda n=count, f=function, w=members: on_threads(n, f, w)
