@@ -107,3 +107,19 @@ def test_what_one_adds_goes_into_one_file_that_is_there():
     for _, where in rows:
         (path,) = re.findall(r"\]\((.+?)\)", where)
         assert (ROOT / path).is_file(), path
+
+
+def test_the_python_of_the_readme_runs_as_it_stands(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "exact on 1000 strings" in done.stdout
+    assert (tmp_path / "figures/two-columns/rewiring.pdf").exists()
+    assert {"machine.json", "machine.pdf", "stepper.html"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_reader_that_has_enough_ends_a_command_in_silence():
+    command = [sys.executable, "-m", "dmmlab", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""

@@ -32,7 +32,12 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = _make_parser().parse_args(argv)
     try:
-        return options.do(options)
+        code = options.do(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads has enough, as in `dmmlab list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except DMMError as error:
         print(f"dmmlab: {error}", file=sys.stderr)
         return 2
