@@ -203,7 +203,7 @@ def _synthesize(options: argparse.Namespace) -> int:
 
 
 def _add_new_notebook(command: Callable) -> None:
-    command("new-notebook", _new_notebook, "begin a notebook with the house's skeleton")("question")
+    command("new-notebook", _new_notebook, "begin a notebook with our headings")("question")
 
 
 def _new_notebook(options: argparse.Namespace) -> int:
