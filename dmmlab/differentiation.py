@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from autograd.extend import VSpace, def_linear, defjvp, defjvp_argnums, defvjp, defvjp_argnums, primitive
+from autograd.extend import VSpace, def_linear, defjvp, defvjp, primitive
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import getval
 
 from dmmlab import trees, vvalues
 from dmmlab.trees import NUMBER
-from dmmlab.vvalues import VValue, add, assemble, branch, from_leaves, from_tree, inner, mask, max_norm, scale, tree_of
+from dmmlab.vvalues import VValue, add, branch, from_leaves, from_tree, inner, mask, max_norm, place, scale, tree_of
 
 
 def def_bilinear(operation: Callable, adjoint_a: Callable, adjoint_b: Callable) -> None:
@@ -57,7 +57,10 @@ def_bilinear(mask, _mask_adjoint, lambda g, a: mask(a, g))
 def_bilinear(_mask_adjoint, mask, mask)
 
 def_linear(branch)
-defvjp(branch, lambda ans, v, key: lambda g: assemble((key,), vvalues.number(g) if key == NUMBER else g), None)
+defvjp(branch, lambda ans, v, key: lambda g: place(vvalues.number(g) if key == NUMBER else g, key), None)
+
+def_linear(place)
+defvjp(place, lambda ans, v, key: lambda g: _to_space_of(v, branch(g, key)), None)
 
 defjvp(add, lambda g, ans, a, b: add(g, 0.0), lambda g, ans, a, b: add(g, 0.0))
 defvjp(add, lambda ans, a, b: lambda g: _to_space_of(a, g), lambda ans, a, b: lambda g: _to_space_of(b, g))
@@ -67,12 +70,6 @@ defvjp(
     max_norm,
     lambda ans, v, tie_order=None: lambda g: _to_space_of(v, scale(g, _max_norm_subgradient(v, tie_order))),
     None,
-)
-
-defjvp_argnums(assemble, lambda argnums, gs, ans, args, _: assemble(tuple(args[0][i - 1] for i in argnums), *gs))
-defvjp_argnums(
-    assemble,
-    lambda argnums, ans, args, _: lambda g: tuple(_to_space_of(args[i], branch(g, args[0][i - 1])) for i in argnums),
 )
 
 

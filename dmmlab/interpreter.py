@@ -22,7 +22,7 @@ from dmmlab.machines import Machine
 from dmmlab.neurons import Ops, check_gradient, find_kind
 from dmmlab.rewriting import find_wiring, first_outputs
 from dmmlab.trees import NUMBER, Path, Tree
-from dmmlab.vvalues import VValue, assemble, from_leaves, from_tree, number
+from dmmlab.vvalues import VValue, from_leaves, from_tree, number
 
 
 class Tick(NamedTuple):
@@ -101,9 +101,8 @@ def up(neurons: Mapping[str, str], inputs: VValue, ops: Ops, memory_gradient: st
         if memory_gradient == "truncated":
             # Zygote lost the gradient here without a word (issue 1113): copies of dictionaries looked constant.
             fields = {field: x if kind.passes_gradient(field) else getval(x) for field, x in fields.items()}
-        answers = kind.up(fields, ops)
-        emitted[name] = assemble(tuple(answers), *answers.values())
-    return assemble(tuple(emitted), *emitted.values())
+        emitted[name] = kind.up(fields, ops)
+    return VValue(emitted)
 
 
 def cycle(

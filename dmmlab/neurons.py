@@ -18,7 +18,7 @@ from autograd.tracer import getval
 from dmmlab import vvalues
 from dmmlab.files import DMMError
 from dmmlab.trees import NUMBER
-from dmmlab.vvalues import VValue, assemble, mask
+from dmmlab.vvalues import VValue, mask
 
 # What a field carries. The detector's streams are flat: characters with numbers, and a scalar under ':number'.
 CHARS, SCALAR, STREAM = "characters", "scalar", "characters and scalar"
@@ -235,7 +235,7 @@ def _cons(x: Fields, ops: Ops) -> Fields:
     A list is as deep as it is long, and Python's own stack ends at some hundreds of levels.
     """
     new, rest = x["new"], x["rest"]
-    return {"list": assemble(("this", "rest"), new, rest) if new else rest}
+    return {"list": VValue({"this": new, "rest": rest}) if new else rest}
 
 
 @kind("self", {"accum": STREAM, "delta": STREAM}, {"matrix": STREAM}, memory="accum", trees=True)

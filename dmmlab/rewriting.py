@@ -18,7 +18,7 @@ from dmmlab.files import DMMError
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind, kind_by_name
 from dmmlab.trees import NUMBER
-from dmmlab.vvalues import VValue, assemble
+from dmmlab.vvalues import VValue
 
 MOST_LINKS = 100_000
 
@@ -36,7 +36,7 @@ def first_outputs(machine: Machine, matrix: VValue, start: Mapping | None) -> VV
     outputs, name = VValue(start), find_self(machine)
     if name is None or outputs[name]["matrix"]:
         return outputs
-    return outputs + assemble((name,), assemble(("matrix",), matrix))
+    return outputs + VValue({name: {"matrix": matrix}})
 
 
 def find_wiring(machine: Machine, matrix: VValue, outputs: VValue) -> tuple[VValue, Mapping[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import numbers
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autograd.tracer import isbox
@@ -39,6 +39,8 @@ def clean(tree: Any, path: Path = (), traced: list[tuple[Path, Any]] | None = No
             raise DMMError(f"{where}: autograd traces this; make the whole a V-value first, by dmm.VValue")
         traced.append((path, tree))
         return 0.0
+    if hasattr(tree, "tree"):  # a V-value: it is clean
+        return collapse(tree.tree)
     if getattr(tree, "shape", None) == ():
         tree = tree.item()
     if isinstance(tree, numbers.Real) and not isinstance(tree, bool):
@@ -50,19 +52,14 @@ def clean(tree: Any, path: Path = (), traced: list[tuple[Path, Any]] | None = No
     if not isinstance(tree, Mapping):
         raise DMMError(f"{where}: a {type(tree).__name__} is no V-value; use numbers and dicts with string keys")
     kept = {}
-    for key, value in getattr(tree, "tree", tree).items():  # a V-value has its tree
+    for key, value in tree.items():
         if not isinstance(key, str):
             raise DMMError(f"{where}: key {key!r} is not a string; write it as one")
         if leaf := clean(value, (*path, key), traced):
             kept[key] = leaf
-    return collapse(check_number(kept, where))
-
-
-def check_number(tree: dict, where: str = "the root") -> dict:
-    """The same tree. Raises DMMError, naming where it stands, if there is a tree under ':number'."""
-    if type(tree.get(NUMBER, 0.0)) is not float:
+    if type(kept.get(NUMBER, 0.0)) is not float:
         raise DMMError(f"{where} / :number: holds a tree; it holds numbers only")
-    return tree
+    return collapse(kept)
 
 
 def collapse(tree: Tree) -> Tree:
@@ -119,15 +116,16 @@ def mask(a: Tree, b: Tree) -> Tree:
     if type(a) is float:
         return scale(a, b)
     b = root(b)
-    below = {key: leaf for key in a if key != NUMBER and key in b and (leaf := mask(a[key], b[key]))}
-    return add(scale(a[NUMBER], b) if NUMBER in a else 0.0, below)
+    return add(scale(a[NUMBER], b) if NUMBER in a else 0.0, _at_common_keys(mask, a, b))
 
 
 def mask_adjoint(a: Tree, b: Tree) -> Tree:
     """At the end of every path that both have, the inner product of what they have there."""
-    total, a, b = inner(a, b), root(a), root(b)
-    below = {key: leaf for key in a if key != NUMBER and key in b and (leaf := mask_adjoint(a[key], b[key]))}
-    return add(below, total)
+    return add(_at_common_keys(mask_adjoint, root(a), root(b)), inner(a, b))
+
+
+def _at_common_keys(operate: Callable[[Tree, Tree], Tree], a: Mapping, b: Mapping) -> Tree:
+    return {key: leaf for key in a if key != NUMBER and key in b and (leaf := operate(a[key], b[key]))}
 
 
 def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, float]]:
@@ -137,18 +135,6 @@ def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, float]]:
             yield from leaves(leaf, (*path, key))
         else:
             yield (*path, key), leaf
-
-
-def grow(pairs: Iterable[tuple[Path, float]]) -> Tree:
-    """The tree with the given paths and numbers: the inverse of `leaves`. Numbers at the same path add up."""
-    tree: dict = {}
-    for path, leaf in pairs:
-        below = tree
-        for key in path:
-            if key != NUMBER:
-                below = below.setdefault(key, {})
-        below[NUMBER] = below.get(NUMBER, 0.0) + float(leaf)
-    return scale(1.0, tree)  # without zeros and empty branches
 
 
 def to_html(tree: Tree) -> str:

@@ -94,7 +94,7 @@ class VValue(Algebra):
         value = from_tree(trees.clean({} if tree is None else tree, traced=traced))
         for path, below in traced:
             for key in reversed(path):
-                below = assemble((key,), below)
+                below = place(below, key)
             value = add(value, below)
         return value
 
@@ -140,7 +140,14 @@ def from_tree(tree: Tree) -> VValue:
 
 def from_leaves(leaves: Iterable[tuple[Path, float]]) -> VValue:
     """The V-value with the given (path, number) pairs; the inverse of `VValue.leaves`. Equal paths add up."""
-    return from_tree(trees.grow(leaves))
+    tree: dict = {}
+    for path, leaf in leaves:
+        below = tree
+        for key in path:
+            if key != NUMBER:
+                below = below.setdefault(key, {})
+        below[NUMBER] = below.get(NUMBER, 0.0) + float(leaf)
+    return from_tree(trees.scale(1.0, tree))  # without zeros and empty branches
 
 
 def tree_of(value: Any) -> Tree:
@@ -217,7 +224,6 @@ def branch(v: VValue, key: str) -> VValue:
 
 
 @primitive
-def assemble(keys: tuple[str, ...], *branches: VValue | float) -> VValue:
-    """The V-value that has the given branches at the given keys."""
-    given = zip(keys, map(tree_of, branches), strict=True)
-    return from_tree(trees.check_number({key: trees.collapse(leaf) for key, leaf in given if leaf}))
+def place(v: VValue | float, key: str) -> VValue:
+    """The V-value that has `v` at a key, and nothing else."""
+    return from_tree(trees.clean({key: v}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent
 from dmmlab.interpreter import answers, cycle, down, trace
 from dmmlab.machines import Link, Machine
-from dmmlab.vvalues import VValue, assemble, inner, max_norm
+from dmmlab.vvalues import VValue, inner, max_norm
 
 DETECTOR = handcrafted_detector()
 
@@ -302,7 +302,7 @@ def test_a_tie_of_the_norm_shares_its_gradient_evenly():
 
 def test_weights_may_be_assembled_from_traced_numbers():
     def loss(x):
-        row = assemble(("const_1",), assemble(("const_1",), x))
+        row = VValue({"const_1": {"const_1": x}})
         return answers(MEMORY, "x", 4, weights=VValue({"output": {"dict-1": row}}))[-1, 0] ** 2
 
     assert grad(loss)(2.0) == 4.0

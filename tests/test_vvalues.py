@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dmmlab.files import DMMError
-from dmmlab.vvalues import VValue, assemble, branch, from_leaves, inner, max_norm, number, scale
+from dmmlab.vvalues import VValue, branch, from_leaves, inner, max_norm, number, place, scale
 
 SCALARS = st.integers(-3, 3).map(float) | st.floats(-1000, 1000)
 VALUES = trees().map(VValue)
@@ -160,7 +160,7 @@ def test_the_max_norm_obeys_the_triangle_inequality(v, w):
 def test_zeros_and_empty_branches_are_never_stored(tree, w, s, key):
     v = VValue(tree)
     results = [v, v + w, v - w, w - v, s * v, 0 * v, -v, 1e-320 * v, v / 7, branch(v, key)]
-    results += [VValue({"x": v["a"]}), assemble(("x", "y"), v, w), from_leaves([*v.leaves(), *w.leaves()])]
+    results += [VValue({"x": v["a"]}), VValue({"x": v, "y": w}), from_leaves([*v.leaves(), *w.leaves()])]
     results += [VValue({"x": {"y": v}, "z": w}), VValue(dict(v)), v + 2.0, 0.0 - v]
     assert all(map(is_canonical, results)), [x for x in results if not is_canonical(x)]
 
@@ -447,7 +447,7 @@ SMOOTH = {
     "branch": lambda v, w: inner(branch(v, "b"), w) * inner(branch(v, "b"), branch(v, "a")),
     "branch of the number": lambda v, w: inner(branch(v, ":number"), w + 2.0 + VValue({"z": 3})),
     "number": lambda v, w: number(v) * inner(v, w) + number(branch(v, "a")) ** 3,
-    "assemble": lambda v, w: inner(assemble(("b", "a"), v, branch(v, "c")), w) * inner(v, w),
+    "place": lambda v, w: inner(place(v, "b") + place(branch(v, "c"), "a"), w) * inner(v, w),
     "construct": lambda v, w: inner(VValue({"b": {"c": v, "a": 2.0}, "?": number(v)}), VValue({"b": {"c": w}})) ** 2,
     "all together": lambda v, w: max_norm(branch(v + w, "a") * inner(v, w) + 3 * w) * number(v - w) + inner(v, w),
 }
@@ -481,11 +481,11 @@ TREES_OUT = {
     "inner": lambda v, w: inner(v, w),
     "max_norm": lambda v, w: scale(max_norm(v), w),
     "take a branch": lambda v, w: (v + VValue({"b": {"a": 1.0, "c": 1.0}}))["b"],
-    "take a number": lambda v, w: number((assemble(("p",), number(v)) + VValue({"p": 9.0}))["p"]) ** 2,
+    "take a number": lambda v, w: number((place(number(v), "p") + VValue({"p": 9.0}))["p"]) ** 2,
     "branch": lambda v, w: branch(v, "a") + branch(w, "a"),
     "branch of the number": lambda v, w: branch(v, ":number") + branch(w, ":number"),
     "number": lambda v, w: v * (number(v) * number(w)),
-    "assemble": lambda v, w: assemble(("a", "?", ":number"), v, w, inner(v, w)),
+    "place": lambda v, w: place(v, "a") + place(w, "?") + place(inner(v, w), ":number"),
     "construct": lambda v, w: VValue({"a": v, "b": {"c": w, "d": number(v)}, "e": inner(v, w), "f": 1.0}),
 }
 
@@ -518,7 +518,7 @@ STEPS = [
     lambda v, w: v * inner(v, w),
     lambda v, w: w * max_norm(v) + v,
     lambda v, w: branch(v, "a") + w,
-    lambda v, w: assemble(("a", "b"), v, number(v)),
+    lambda v, w: place(v, "a") + place(number(v), "b"),
     lambda v, w: VValue({"a": v, "c": {"b": number(v), "a": 0.5}}),
     lambda v, w: v / (1.0 + inner(v, v)),
 ]
