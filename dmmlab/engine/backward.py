@@ -10,7 +10,7 @@ from dmmlab.engine import instructions as op
 from dmmlab.engine.forward import add_product, combine, fields
 from dmmlab.engine.jit import compiled
 from dmmlab.engine.lanes import LANES, four_inner_products
-from dmmlab.engine.tape import BACK
+from dmmlab.engine.tape import FROZEN, SLOPES, TRUNCATED
 
 
 @compiled
@@ -58,7 +58,7 @@ def passed(code, g, x, constant):
         return g if abs(x) < constant else 0.0
     if code == op.NEGATE:
         return -g
-    return 0.0 if code == op.STEP else g
+    return 0.0 if code == op.STEP or code == op.FILL else g
 
 
 @compiled
@@ -74,15 +74,15 @@ def formula_adjoint(code, constant, values, gradients, to, a, b, t, n):
 
 
 @compiled
-def run_adjoints(tape, values, gradients, begin, end, t, n, truncated):
+def run_adjoints(tape, values, gradients, begin, end, t, n):
     """The instructions `begin` to `end` in reverse: from the gradient of results to that of operands."""
     for c in range(end - 1, begin - 1, -1):
         code, to, a, b, rows, extra = fields(tape.code, c)
         if code == op.SUM:
-            sums_adjoint(gradients, to, a, rows, t, n, truncated and extra == 1)
+            sums_adjoint(gradients, to, a, rows, t, n, extra == 1 and tape.sizes[TRUNCATED])
         elif code == op.NORM:
             norm_adjoint(tape.ranks, values, gradients, to, a, rows, t, n)
-        elif code == op.INNER or code == op.INNER_MORE:
+        elif code == op.INNER:
             inner_adjoint(values, gradients, to, a, b, rows, t, n)
         elif code != op.FILL and code != op.CHARACTER:
             for r in range(rows):
@@ -93,7 +93,7 @@ def run_adjoints(tape, values, gradients, begin, end, t, n, truncated):
 def add_weight_gradients(tape, values, gradients, n, gradient):
     """Add to `gradient`, for each trained link, the inner product of what it carried and what came back."""
     targets, links, stride = tape.entries[0], tape.entries[1], values.shape[1]
-    for j in range(tape.sizes[BACK], tape.jobs.shape[1]):
+    for j in range(tape.sizes[SLOPES], tape.jobs.shape[1]):
         row, first, last = tape.jobs[0, j], tape.jobs[1, j], tape.jobs[2, j]
         if n < LANES:
             for k in range(first, last):
@@ -111,15 +111,15 @@ def add_weight_gradients(tape, values, gradients, n, gradient):
 
 
 @compiled
-def run_backward(tape, values, gradients, n, weights, truncated, gradient):
+def run_backward(tape, values, gradients, n, weights, gradient):
     """All blocks in reverse, after `run_forward`; `gradients` holds that of the answers and of the last state."""
-    for block in tape.blocks[::-1]:
+    for block in tape.blocks[tape.sizes[FROZEN] :][::-1]:
         begin, end, first, last = block[1], block[2], block[5], block[6]
         if block[0]:
             for t in range(n, 0, -1):
-                run_adjoints(tape, values, gradients, begin, end, t, 1, truncated)
+                run_adjoints(tape, values, gradients, begin, end, t, 1)
                 combine(tape.jobs, tape.entries, weights, gradients, t - 1, t, 1, first, last)
         else:
             combine(tape.jobs, tape.entries, weights, gradients, 0, 1, n, first, last)
-            run_adjoints(tape, values, gradients, begin, end, 1, n, truncated)
+            run_adjoints(tape, values, gradients, begin, end, 1, n)
     add_weight_gradients(tape, values, gradients, n, gradient)

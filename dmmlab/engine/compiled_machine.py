@@ -10,12 +10,12 @@ from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 
 from dmmlab.engine import runs
-from dmmlab.engine.compiler import compile_machine
+from dmmlab.engine.compiler import PLACE, compile_machine
 from dmmlab.engine.jit import call
 from dmmlab.engine.layout import Layout
-from dmmlab.engine.tape import KEPT, LENGTH, Packed, Tape, pack
+from dmmlab.engine.tape import Packed, pack
 from dmmlab.engine.threads import buffers, run_in_threads
-from dmmlab.files import DMMError
+from dmmlab.files import DMMError, check_positive
 from dmmlab.inputs import Inputs
 from dmmlab.machines import Machine
 from dmmlab.neurons import check_gradient
@@ -56,51 +56,44 @@ class Engine:
             raise DMMError(f"a {type(inputs).__name__} is no inputs to run on; give Inputs of strings, or a Task")
         if dtype not in (np.float32, np.float64):
             raise DMMError(f"dtype is {dtype!r}; it is np.float32 or np.float64")
-        if isinstance(memory, bool) or not isinstance(memory, (int, float)) or not memory > 0:
-            raise DMMError(f"memory is {memory!r}; it is a positive number of MB")
+        self.memory = memory if memory == np.inf else check_positive("memory (MB)", memory)
         check_gradient("full", tie_order)
         self.strings, self.ticks, self.ticks_per_character = inputs.strings, inputs.ticks, inputs.ticks_per_character
-        self.links, self.dtype, self.tie_order, self.memory = len(machine.links), dtype, tie_order, memory
+        self.links, self.dtype, self.tie_order = len(machine.links), dtype, tie_order
         structure = compile_machine(machine)
-        places = structure.places[structure.places < self.links]
-        self.used = np.isin(np.arange(self.links), places)  # the links along which something can flow to the output
+        # The links along which something can flow to the output.
+        self.used = np.isin(np.arange(self.links), structure.entries[:, PLACE])
         keys = [len({*string} - structure.letters.keys()) for string in self.strings]
         layouts = {count: Layout(structure, count) for count in {*keys}}
         self._layouts = [layouts[count] for count in keys]
-        self._tapes = [self._tape(i, layout) for i, layout in enumerate(self._layouts)]
-        rows, ticks, _, length, kept = np.array([tape.sizes[:5] for tape in self._tapes]).T
+        rows, ticks = np.array([layout.rows for layout in self._layouts]), np.array(self.ticks)
+        fitting = 1e6 * self.memory / (np.dtype(dtype).itemsize * rows)
+        self._cuts = [divide(*each) for each in zip(self.ticks, fitting, strict=True)]
+        length, kept = np.array(self._cuts).T
         self._costs, self._whole = (rows * ticks).tolist(), int(max(rows * (ticks + 1)))
         # How many numbers there must be room for: values of the segments that are kept, the gradient of one.
         self.buffer_sizes = int(max(rows * (length + 1) * kept)), int(max(rows * (length + 1)))
 
     # ---- tapes ----
 
-    def _tape(self, i: int, layout: Layout) -> Tape:
-        """The tape of string i, with the rows that are the same for all weights: clock and input above all."""
-        ticks = self.ticks[i]
-        tape = layout.tape(self.strings[i], ticks, self.ticks_per_character[i], self.tie_order)
-        values, freezing = np.zeros(layout.rows * (ticks + 1), self.dtype), layout.freezing(tape)
-        if len(freezing.blocks):
-            nothing, answers = np.zeros((1, self.links), self.dtype), np.empty((1, 1, ticks, 2), self.dtype)
-            packed = pack([freezing], self.dtype)
-            call(runs.many_values, self.dtype, packed, 0, 1, 0, 1, values, values, nothing, answers)
-        a_tick = np.dtype(self.dtype).itemsize * max(layout.rows, 1)
-        tape.sizes[[LENGTH, KEPT]] = divide(ticks, 1e6 * self.memory / a_tick)
-        frozen = values[: layout.frozen_rows * (ticks + 1)].reshape(-1, ticks + 1)
-        return tape._replace(frozen=frozen.copy())
+    def _pack(self, truncated: bool) -> Packed:
+        tapes = []
+        for i, layout in enumerate(self._layouts):
+            run = self.ticks[i], self.ticks_per_character[i], *self._cuts[i]
+            tapes.append(layout.tape(self.strings[i], run, self.tie_order, truncated))
+        return pack(tapes, self.dtype)
 
     @cached_property
     def _full(self) -> Packed:
-        return pack(self._tapes, self.dtype)
+        return self._pack(truncated=False)
 
     @cached_property
     def _truncated(self) -> Packed:
-        tapes = [layout.truncated(tape) for layout, tape in zip(self._layouts, self._tapes, strict=True)]
-        return pack(tapes, self.dtype)
+        return self._pack(truncated=True)
 
     def segments(self, i: int) -> int:
         """In how many segments a run of string i goes."""
-        return -(-self.ticks[i] // int(self._tapes[i].sizes[LENGTH]))
+        return -(-self.ticks[i] // self._cuts[i][0])
 
     # ---- running ----
 
@@ -160,13 +153,13 @@ class Engine:
         self, batch: Array, targets: Array, squared: bool, memory_gradient: str | None
     ) -> tuple[Array, Array | None]:
         """Sums over strings of losses and of their gradients, see `runs.many_losses`; those of squares are means."""
-        count, truncated = len(self.strings), memory_gradient == "truncated"
+        count = len(self.strings)
         losses = np.empty((count, len(batch)), self.dtype)
         gradients = np.empty((count, len(batch) if memory_gradient else 0, self.links), self.dtype)
-        packed, factor = self._truncated if truncated else self._full, self.dtype(1.0 / count)
+        packed = self._truncated if memory_gradient == "truncated" else self._full
         sizes = self.buffer_sizes if memory_gradient else (self.buffer_sizes[0], 0)
-        fed = batch, targets, squared, factor, truncated, losses, gradients
-        self._run(runs.many_losses, packed, len(batch), sizes, *fed)
+        factor = self.dtype(1.0 / count)
+        self._run(runs.many_losses, packed, len(batch), sizes, batch, targets, squared, factor, losses, gradients)
         return _add_up(losses), _add_up(gradients) if memory_gradient else None
 
     def tangents(self, weights: Array, directions: Array) -> Array:

@@ -15,41 +15,40 @@ import numpy as np
 
 from dmmlab.engine.graphs import components, reached
 from dmmlab.engine.instructions import Instruction, InstructionWriter, Stream
-from dmmlab.engine.keys import NUM, End, fields_of, possible_keys
+from dmmlab.engine.keys import NUM, End, arriving, fields_of, possible_keys
 from dmmlab.machines import Link, Machine
-from dmmlab.neurons import SCALAR, find_kind
+from dmmlab.neurons import find_kind
 
 Array = np.ndarray
+TARGET, SOURCE, PLACE, CUT = range(4)  # columns of `Structure.entries`
 
 
 @dataclass
 class Block:
     """Neurons whose instructions run together.
 
-    `frozen` where no trainable link leads; `emitted` are the chunks that others read.
+    `frozen` where no trainable link leads; `fed` are the chunks of input fields, `emitted` those of output fields.
     """
 
     neurons: list[str]
     looped: bool
     frozen: bool
     code: list[Instruction] = field(default_factory=list)
-    first_chunk: int = 0
+    fed: list[int] = field(default_factory=list)
     emitted: list[int] = field(default_factory=list)
 
 
 class Structure(NamedTuple):
     """A compiled machine in chunks, the same for all strings.
 
-    A job is what arrives at one chunk of an input field: entries, in link order, each with the chunk that is read and
-    the place of a weight. Soft link i has weight i, fixed link j has weight `links` + j.
+    An entry is what one link brings of one class, entries in the order of links. Soft link i has its weight at place
+    i, fixed link j at `links` + j.
     """
 
     links: int
     blocks: list[Block]
     chunks: Array  # their classes
-    jobs: Array  # (jobs, 4): block, chunk, whether the truncated gradient stops there, number of entries
-    sources: Array  # of all entries: the chunk that is read
-    places: Array  # of all entries: the place of the weight
+    entries: Array  # (entries, 4): to which chunk, from which, place of the weight, whether truncated gradients stop
     constants: Array
     fixed: Array  # weights of the fixed links
     letters: dict[str, int]  # classes of the characters that kinds emit by themselves
@@ -98,16 +97,14 @@ def _find_blocks(machine: Machine, links: Iterable[Link], memories: set[Link]) -
 def compile_machine(machine: Machine) -> Structure:
     """A machine in blocks of instructions. Raises DMMError for kinds of trees, and for not exactly one output."""
     compiler = _Compiler(machine)
-    for number, block in enumerate(compiler.blocks):
-        compiler.compile_block(number, block)
+    for block in compiler.blocks:
+        compiler.compile_block(block)
     writer = compiler.writer
     return Structure(
         links=len(machine.links),
         blocks=compiler.blocks,
         chunks=np.array(writer.chunks, int),
-        jobs=np.array(compiler.jobs, int),
-        sources=np.array(compiler.sources, int),
-        places=np.array(compiler.places, int),
+        entries=np.array(compiler.entries, int).reshape(-1, 4),
         constants=np.array(writer.constants),
         fixed=np.array([*machine.fixed_links.values()], float),
         letters=writer.letters,
@@ -131,33 +128,30 @@ class _Compiler:
         self.into: dict[End, list[Link]] = {}
         for link in flowing:
             self.into.setdefault(link[:2], []).append(link)
-        self.jobs: list[tuple[int, int, bool, int]] = []
-        self.sources: list[int] = []
-        self.places: list[int] = []
+        self.entries: list[tuple[int, int, int, bool]] = []
 
-    def compile_block(self, number: int, block: Block) -> None:
-        """The instructions of a block, and its jobs."""
+    def compile_block(self, block: Block) -> None:
+        """The instructions of a block, and its entries."""
         closed = set() if block.looped else self.memories  # these are running sums
-        start, block.first_chunk, links = len(self.writer.code), len(self.writer.chunks), {}
+        start, links = len(self.writer.code), {}
         for name in block.neurons:
             for port, carries in fields_of(self.kinds[name], name, self.place).items():
                 some = [link for link in self.into.get((name, port), ()) if link not in closed]
                 links[name, port] = some
-                self.given[name, port] = self.writer.allot(self._bits(name, carries, some))
+                self.given[name, port] = stream = self.writer.allot(self._bits(name, carries, some))
+                block.fed += stream.chunks
         remember = {link.to_neuron for link in closed}
-        emitted = {chunk for name in block.neurons for chunk in self._emit(name, links, name in remember)}
-        block.code, block.emitted = self.writer.code[start:], sorted(emitted)
+        for name in block.neurons:
+            block.emitted += self._emit(name, links, name in remember)
+        block.code = self.writer.code[start:]
         for end, some in links.items():
-            self._add_jobs(number, end, some)
+            self._add_entries(end, some)
 
     def _bits(self, name: str, carries: str, links: list[Link]) -> int:
         """What may arrive at an input field; the output has its two numbers always."""
         if name == self.output:
             return NUM
-        bits = 0
-        for link in links:
-            bits |= self.outputs.get(link[2:], 0)
-        return bits & NUM if carries == SCALAR else bits
+        return arriving((link[2:] for link in links), self.outputs, carries)
 
     def _emit(self, name: str, fields: Iterable[End], remembers: bool) -> Iterator[int]:
         """Write what a neuron does; gives the chunks of its output fields."""
@@ -169,12 +163,10 @@ class _Compiler:
             self.emitted[name, output] = stream
             yield from stream.chunks
 
-    def _add_jobs(self, number: int, end: End, links: list[Link]) -> None:
-        """What arrives at an input field, one job a chunk; sources that do not carry its class are left out."""
+    def _add_entries(self, end: End, links: list[Link]) -> None:
+        """What arrives at an input field, chunk by chunk; sources that do not carry its class are left out."""
         stream, cut = self.given[end], not self.kinds[end[0]].passes_gradient(end[1])
         read = [(self.emitted[link[2:]], self.place[link]) for link in links]
         for chunk, which in zip(stream.chunks, stream.classes, strict=True):
-            carrying = [(source, place) for source, place in read if which in source.classes]
-            self.sources += [source.first + source.classes.index(which) for source, _ in carrying]
-            self.places += [place for _, place in carrying]
-            self.jobs.append((number, chunk, cut, len(carrying)))
+            parts = [(source.part(which), place) for source, place in read]
+            self.entries += [(chunk, part.first, place, cut) for part, place in parts if part.classes]

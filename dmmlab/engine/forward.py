@@ -68,9 +68,9 @@ def add_product(out, x, y):
 
 @compiled
 def reduction(code, values, to, a, b, rows, t, n):
-    """Max-norms and inner products: one row out of several, gone through in their order."""
+    """A max-norm, or an inner product that is added: one row out of several, gone through in their order."""
     out = values[to, t : t + n]
-    if code != op.INNER_MORE:
+    if code == op.NORM:
         out[:] = 0.0
     for r in range(rows):
         x, y = values[a + r, t : t + n], values[b + r, t : t + n]
@@ -117,7 +117,7 @@ def run_formulas(tape, values, begin, end, t, n):
             running_sums(values, to, a, rows, t, n)
         elif code == op.CHARACTER:
             character(tape.steps, tape.sizes[SPEED], values, to, a, rows, t, n)
-        elif code == op.NORM or code == op.INNER or code == op.INNER_MORE:
+        elif code == op.NORM or code == op.INNER:
             reduction(code, values, to, a, b, rows, t, n)
         else:
             constant = tape.constants[extra]

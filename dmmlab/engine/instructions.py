@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dmmlab.engine.keys import FREE, NUM
 from dmmlab.trees import NUMBER
 
-SUM, ADD, SUBTRACT, COPY, NEGATE, INNER, INNER_MORE, NORM, RELU, STEP, CLIP, FILL, CHARACTER = range(13)
+SUM, ADD, SUBTRACT, COPY, NEGATE, INNER, NORM, RELU, STEP, CLIP, FILL, CHARACTER = range(12)
 
 
 class Stream(NamedTuple):
@@ -109,11 +109,11 @@ class InstructionWriter:
         common = [which for which in a.classes if which in b.classes]
         if not common:
             return EMPTY
-        to = self.allot(NUM)
+        to = self._fill(self.allot(NUM), 0.0)  # inner products are added to what is there
         if a.classes == b.classes:
             return self._write(INNER, to, a, b)
         for which in common:
-            self._write(INNER if which == common[0] else INNER_MORE, to, a.part(which), b.part(which))
+            self._write(INNER, to, a.part(which), b.part(which))
         return to
 
     def max_norm(self, a: Stream) -> Stream:

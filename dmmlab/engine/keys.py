@@ -69,6 +69,14 @@ def fields_of(kind: Kind, name: str, links: Iterable[Link]) -> dict[str, str | N
     return dict.fromkeys(sorted({field for pair in ends for neuron, field in pair if neuron == name}))
 
 
+def arriving(sources: Iterable[End], outputs: Mapping[End, int], carries: str | None) -> int:
+    """What may arrive at an input field that carries this, from output fields that may carry those sets."""
+    bits = 0
+    for source in sources:
+        bits |= outputs.get(source, 0)
+    return bits & NUM if carries == SCALAR else bits
+
+
 def possible_keys(machine: Machine, links: Iterable[Link]) -> tuple[dict[End, int], dict[End, int], dict[str, int]]:
     """What every input field and every output field may carry if only these links (and the fixed ones) are there.
 
@@ -84,17 +92,12 @@ def possible_keys(machine: Machine, links: Iterable[Link]) -> tuple[dict[End, in
     fields = {name: fields_of(kind, name, links) for name, kind in kinds.items()}
     inputs: dict[End, int] = {}
     outputs: dict[End, int] = {}
-    changed = True
-    while changed:
-        changed = False
+    before = None
+    while outputs != before:
+        before = dict(outputs)
         for name, kind in kinds.items():
             given = {}
             for field, carries in fields[name].items():
-                bits = 0
-                for source in sources.get((name, field), ()):
-                    bits |= outputs.get(source, 0)
-                given[field] = inputs[name, field] = bits & NUM if carries == SCALAR else bits
-            for field, bits in kind.up(given, ops).items():
-                if outputs.get((name, field), 0) != bits:
-                    outputs[name, field], changed = bits, True
+                given[field] = inputs[name, field] = arriving(sources.get((name, field), ()), outputs, carries)
+            outputs |= {(name, field): bits for field, bits in kind.up(given, ops).items()}
     return inputs, outputs, ops.letters

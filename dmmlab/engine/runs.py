@@ -16,13 +16,9 @@ from dmmlab.engine.tape import BACK, FORWARD, KEPT, LENGTH, ROWS, TICKS, unpack
 
 
 @compiled
-def pick(weights, fixed, tape, jobs):
-    """The weight of every entry of the first jobs: the soft ones stand first, then the fixed."""
-    links, soft = tape.entries[1, : tape.jobs[2, jobs - 1]], len(weights)
-    out = np.empty(len(links), weights.dtype)
-    for k in range(len(links)):
-        out[k] = weights[links[k]] if links[k] < soft else fixed[links[k] - soft]
-    return out
+def pick(weights, fixed, tape, count):
+    """The weights of the first entries: those of soft links, or of fixed ones, which stand behind them."""
+    return np.append(weights, fixed)[tape.entries[1, : tape.sizes[count]]]
 
 
 @compiled
@@ -49,20 +45,12 @@ def find_segment(tape, buffer, segment):
 
 
 @compiled
-def run_segment(tape, values, start, n, state, weights):
-    """Run n ticks after tick `start` from a state, with what is the same for all weights."""
-    for r in range(len(tape.frozen)):
-        values[r, : n + 1] = tape.frozen[r, start : start + n + 1]
-    values[tape.states, 0] = state
-    run_forward(tape, values, n, weights)
-
-
-@compiled
 def run_values(tape, weights, buffer, answers, checkpoints):
     """The answers (ticks, 2), segment by segment."""
     for segment in range(len(checkpoints)):
         start, n, values = find_segment(tape, buffer, segment)
-        run_segment(tape, values, start, n, checkpoints[segment], weights)
+        values[tape.states, 0] = checkpoints[segment]
+        run_forward(tape, values, n, weights)
         for side in range(2):
             answers[start : start + n, side] = values[tape.answers[side], 1 : n + 1]
         if segment + 1 < len(checkpoints):
@@ -70,7 +58,7 @@ def run_values(tape, weights, buffer, answers, checkpoints):
 
 
 @compiled
-def run_gradient(tape, weights, buffer, gradient_buffer, checkpoints, seeds, truncated, out):
+def run_gradient(tape, weights, buffer, gradient_buffer, checkpoints, seeds, out):
     """Add to `out` what the gradient of the answers, `seeds` (ticks, 2), means for the weights; after `run_values`.
 
     Segments whose values were not kept are run again, from their checkpoints.
@@ -81,12 +69,13 @@ def run_gradient(tape, weights, buffer, gradient_buffer, checkpoints, seeds, tru
     for segment in range(segments - 1, -1, -1):
         start, n, values = find_segment(tape, buffer, segment)
         if segment < segments - tape.sizes[KEPT]:
-            run_segment(tape, values, start, n, checkpoints[segment], weights)
+            values[tape.states, 0] = checkpoints[segment]
+            run_forward(tape, values, n, weights)
         gradients[:] = 0.0
         gradients[tape.states, n] = carried
         for side in range(2):
             gradients[tape.answers[side], 1 : n + 1] = seeds[start : start + n, side]
-        run_backward(tape, values, gradients, n, weights, truncated, out)
+        run_backward(tape, values, gradients, n, weights, out)
         carried = gradients[tape.states, 0]
 
 
@@ -97,13 +86,13 @@ def many_values(packed, first, last, begin, end, buffer, _, weights, answers):
         tape = unpack(packed, string)
         checkpoints = make_checkpoints(tape, buffer)
         for member in range(begin, end):
-            picked = pick(weights[member], tape.fixed, tape, tape.sizes[FORWARD])
+            picked = pick(weights[member], tape.fixed, tape, FORWARD)
             run_values(tape, picked, buffer, answers[member, string], checkpoints)
 
 
 @compiled
 def many_losses(
-    packed, first, last, begin, end, buffer, gradient_buffer, weights, targets, squared, factor, truncated, losses, out
+    packed, first, last, begin, end, buffer, gradient_buffer, weights, targets, squared, factor, losses, out
 ):
     """Losses (strings, members), and gradients of `factor` times them, `out` (strings, members, links) if it has rows.
 
@@ -114,7 +103,7 @@ def many_losses(
         tape = unpack(packed, string)
         checkpoints, answers = make_checkpoints(tape, buffer), np.empty((tape.sizes[TICKS], 2), buffer.dtype)
         for member in range(begin, end):
-            picked = pick(weights[member], tape.fixed, tape, tape.sizes[BACK if out.shape[1] else FORWARD])
+            picked = pick(weights[member], tape.fixed, tape, BACK if out.shape[1] else FORWARD)
             run_values(tape, picked, buffer, answers, checkpoints)
             target = targets[min(member, len(targets) - 1), string]
             loss = 0.0
@@ -127,7 +116,7 @@ def many_losses(
             if out.shape[1]:
                 out[string, member] = 0.0
                 own = out[string, member]
-                run_gradient(tape, picked, buffer, gradient_buffer, checkpoints, answers, truncated, own)
+                run_gradient(tape, picked, buffer, gradient_buffer, checkpoints, answers, own)
 
 
 @compiled
@@ -137,10 +126,11 @@ def many_tangents(packed, first, last, begin, end, buffer, tangent_buffer, weigh
         tape = unpack(packed, string)
         rows, n = tape.sizes[ROWS], tape.sizes[TICKS]
         values, tangents = arrange(buffer, rows, n, 0), arrange(tangent_buffer, rows, n, 0)
-        picked, none = pick(weights, tape.fixed, tape, tape.sizes[FORWARD]), np.zeros(len(tape.fixed), weights.dtype)
-        run_segment(tape, values, 0, n, np.zeros(len(tape.states), weights.dtype), picked)
+        picked = pick(weights, tape.fixed, tape, FORWARD)
+        values[tape.states, 0] = 0.0
+        run_forward(tape, values, n, picked)
         tangents[:] = 0.0  # states, and what is the same for all weights, do not change
         for d in range(begin, end):
-            run_tangent(tape, values, tangents, n, picked, pick(directions[d], none, tape, tape.sizes[FORWARD]))
+            run_tangent(tape, values, tangents, n, picked, pick(directions[d], tape.fixed * 0, tape, FORWARD))
             for side in range(2):
                 changes[d, string, :n, side] = tangents[tape.answers[side], 1 : n + 1]

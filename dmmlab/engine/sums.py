@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from autograd.extend import defvjp, primitive
@@ -35,14 +35,12 @@ def span_sums(values: Array, sizes: Sequence[int]) -> Array:
     return out.reshape(*values.shape[:-1], len(sizes))
 
 
-@primitive
-def span_spread(sums: Array, sizes: Sequence[int]) -> Array:
-    """Each span's number repeated over the span: the transpose of `span_sums`."""
-    return np.repeat(sums, sizes, axis=-1)
+def _spread(ans: Array, values: Array, sizes: Sequence[int]) -> Callable[[Array], Array]:
+    span = np.repeat(np.arange(len(sizes)), sizes)
+    return lambda gradient: gradient[..., span]
 
 
-defvjp(span_sums, lambda ans, values, sizes: lambda g: span_spread(g, sizes), argnums=(0,))
-defvjp(span_spread, lambda ans, sums, sizes: lambda g: span_sums(g, sizes), argnums=(0,))
+defvjp(span_sums, _spread, argnums=(0,))
 
 
 def total(values: Array) -> float | Array:

@@ -9,6 +9,7 @@ from dmmlab.engine import instructions as op
 from dmmlab.engine.backward import passed
 from dmmlab.engine.forward import combine, fields, formula, running_sums
 from dmmlab.engine.jit import compiled
+from dmmlab.engine.tape import FROZEN
 
 
 @compiled
@@ -26,19 +27,22 @@ def norm_tangent(values, tangents, to, a, rows, t, n):
 
 
 @compiled
+def inner_tangent(values, tangents, to, a, b, rows, t, n):
+    """Each pair of factors changes by the change of either times the other."""
+    for r in range(rows):
+        for i in range(t, t + n):
+            tangents[to, i] += tangents[a + r, i] * values[b + r, i] + values[a + r, i] * tangents[b + r, i]
+
+
+@compiled
 def formula_tangent(code, constant, values, tangents, to, a, b, t, n):
-    """One row of the instructions that work tick by tick, or of an inner product."""
-    out, x, y = tangents[to, t : t + n], values[a, t : t + n], values[b, t : t + n]
-    to_x, to_y = tangents[a, t : t + n], tangents[b, t : t + n]
-    if code == op.INNER or code == op.INNER_MORE:
-        for i in range(n):
-            out[i] += to_x[i] * y[i] + x[i] * to_y[i]
-    elif code == op.ADD or code == op.SUBTRACT:
-        for i in range(n):
-            out[i] = formula(code, to_x[i], to_y[i], constant)
-    else:
-        for i in range(n):
-            out[i] = passed(code, to_x[i], x[i], constant)
+    """One row of the instructions that work tick by tick."""
+    for i in range(t, t + n):
+        change = tangents[a, i]
+        if code == op.ADD or code == op.SUBTRACT:
+            tangents[to, i] = formula(code, change, tangents[b, i], constant)
+        else:
+            tangents[to, i] = passed(code, change, values[a, i], constant)
 
 
 @compiled
@@ -50,13 +54,11 @@ def run_changes(tape, values, tangents, begin, end, t, n):
             running_sums(tangents, to, a, rows, t, n)
         elif code == op.NORM:
             norm_tangent(values, tangents, to, a, rows, t, n)
-        elif code != op.FILL and code != op.CHARACTER:
-            reduces = code == op.INNER or code == op.INNER_MORE
-            if code == op.INNER:
-                tangents[to, t : t + n] = 0.0
+        elif code == op.INNER:
+            inner_tangent(values, tangents, to, a, b, rows, t, n)
+        elif code != op.CHARACTER:
             for r in range(rows):
-                result = to if reduces else to + r
-                formula_tangent(code, tape.constants[extra], values, tangents, result, a + r, b + r, t, n)
+                formula_tangent(code, tape.constants[extra], values, tangents, to + r, a + r, b + r, t, n)
 
 
 @compiled
@@ -73,7 +75,7 @@ def add_moves(tape, values, tangents, moves, t, n, begin, end):
 @compiled
 def run_tangent(tape, values, tangents, n, weights, moves):
     """All blocks in order, after `run_forward`, where `moves` are the changes of the weights of all entries."""
-    for block in tape.blocks:
+    for block in tape.blocks[tape.sizes[FROZEN] :]:
         m = 1 if block[0] else n
         for t in range(1, n + 1, m):
             combine(tape.jobs, tape.entries, weights, tangents, t, t - 1, m, block[3], block[4])

@@ -13,7 +13,7 @@ import numpy as np
 from dmmlab.engine.jit import compiled
 
 Array = np.ndarray
-ROWS, TICKS, SPEED, LENGTH, KEPT, FORWARD, BACK = range(7)  # places in `Tape.sizes`
+ROWS, TICKS, SPEED, LENGTH, KEPT, FORWARD, BACK, SLOPES, FROZEN, TRUNCATED = range(10)  # places in `Tape.sizes`
 
 
 class Tape(NamedTuple):
@@ -21,6 +21,8 @@ class Tape(NamedTuple):
 
     First come the jobs that compute rows of input fields out of rows that are read, one entry a link; then those that
     compute the gradient of rows of output fields; the last have the entries of all trained links that read a row.
+    `sizes` are: rows, ticks, ticks a step, ticks of a segment, segments whose values are kept, entries of the first
+    jobs, of the first and second, number of both, blocks that no gradient reaches, whether the gradient is truncated.
     """
 
     code: Array  # (instructions, 6): code, to, a, b, rows, extra
@@ -30,11 +32,10 @@ class Tape(NamedTuple):
     states: Array  # rows of output fields: all that the next tick knows
     answers: Array  # the two rows of the output
     steps: Array  # at which row of the input's stream each step of the string lies
-    sizes: Array  # rows, ticks, ticks a step, ticks of a segment, segments whose values are kept, jobs: see above
+    sizes: Array
     constants: Array  # from here on, numbers
     fixed: Array  # weights of the fixed links
     ranks: Array  # of every row, from 1 on: at a tie of a max-norm the highest gets the gradient
-    frozen: Array  # the first rows, the same for all weights, (rows, ticks + 1)
 
 
 FIRST_FLOAT = Tape._fields.index("constants")
@@ -70,7 +71,6 @@ def part(pool, spans, k):
 def unpack(packed, i):
     """Tape i of those that were packed."""
     spans, whole, floats = packed[0][i], packed[1], packed[2]
-    sizes = part(whole, spans, 7)
     return Tape(
         part(whole, spans, 0).reshape((-1, 6)),
         part(whole, spans, 1).reshape((-1, 7)),
@@ -79,9 +79,8 @@ def unpack(packed, i):
         part(whole, spans, 4),
         part(whole, spans, 5),
         part(whole, spans, 6),
-        sizes,
+        part(whole, spans, 7),
         part(floats, spans, 8),
         part(floats, spans, 9),
         part(floats, spans, 10),
-        part(floats, spans, 11).reshape((-1, sizes[TICKS] + 1)),
     )
