@@ -84,7 +84,7 @@ def test_memory_may_be_without_end():
 
 def test_memory_is_a_positive_number():
     for memory in (0, -1, True, "100", float("nan")):
-        with refused("memory is", "MB"):
+        with refused("memory (MB) is"):
             compiled(recurrent(1), "ab", memory=memory)
 
 
