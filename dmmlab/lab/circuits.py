@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -30,15 +31,17 @@ UNFOLD = (
 # Blue and vermilion stay apart in every kind of colour blindness; in grey print the dashes do it.
 POSITIVE, NEGATIVE, QUIET = "#0072B2", "#D55E00", "#888888"
 FILLS = {"accum": "#E6F0E3", "norm": "#FFF6DC", "dot": "#F4E9F2", "compare": "#E4F1F2"}
-SHAPES = {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
-SHAPES |= dict.fromkeys(SOURCES, {"shape": "ellipse", "fillcolor": "#EEEEEE"})
-FONT = {"fontname": "DejaVu Sans,Verdana,sans-serif"}  # readers of an SVG may lack the first
-GRAPH = FONT | {"rankdir": "BT", "nodesep": "0.2", "ranksep": "0.3", "outputorder": "edgesfirst", "fontsize": "10"}
-# The default label stands in a line of its own: pygraphviz forgets it in the first graph of a process.
-NODE = FONT | {"label": r"\N", "shape": "box", "style": "filled", "color": "#555555", "fontsize": "9"}
-NODE |= {"margin": "0", "width": "0.4", "height": "0"}
-EDGE = FONT | {"arrowsize": "0.6", "fontsize": "8"}
-ROOMY = {"nodesep": "0.3", "ranksep": "0.25"}
+SOURCE = {"shape": "ellipse", "fillcolor": "#EEEEEE"}
+SHAPES = dict.fromkeys(SOURCES, SOURCE) | {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
+# Readers of an SVG may lack the first font. The label is Graphviz's own, but pygraphviz forgets that in the first graph
+# of a process.
+DEFAULTS = r"""	fontname="DejaVu Sans,Verdana,sans-serif"
+	graph [fontsize=10 nodesep=0.2 outputorder=edgesfirst rankdir=BT ranksep=0.3]
+	node [fontname="DejaVu Sans,Verdana,sans-serif" fontsize=9 label="\N"]
+	node [color="#555555" height=0 margin=0 shape=box style=filled width=0.4]
+	edge [fontname="DejaVu Sans,Verdana,sans-serif" fontsize=8 arrowsize=0.6]
+"""
+OPTIONS = {"png": ["-Gdpi=200"], "pdf": ["-Gmargin=0"]}  # a margin would be half an inch, as on a sheet of paper
 TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
 SLOT = f'{TABLE[:-1]} FIXEDSIZE="TRUE" WIDTH="48" HEIGHT="30"><TR><TD ALIGN="LEFT">'
 PYGRAPHVIZ = """import sys, pygraphviz
@@ -74,7 +77,9 @@ class Drawing:
         """The picture as svg, pdf, png (200 dots per inch) or dot, at most `width` inches wide. Raises DMMError."""
         if format == "dot":
             return self.source.encode()
-        return self.svg(width).encode() if format == "svg" else layout(self.source, format, width)
+        if format == "svg":
+            return self.svg(width).encode()
+        return layout(self.source, format, width)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write a file .svg, .pdf, .png or .dot. Raises DMMError for others, or if it fails."""
@@ -97,10 +102,11 @@ class Drawing:
 def layout(source: str, format: str, width: float | None = None) -> bytes:
     """What Graphviz makes of DOT text, without dates, at most `width` inches wide; raises DMMError where it fails."""
     # Where there is no `dot`, pygraphviz brings the library along; either as a process, which can be interrupted.
-    command = [dot] if (dot := shutil.which("dot")) else [sys.executable, "-c", PYGRAPHVIZ]
-    command += [f"-T{format}", "-Gdpi=200"] if format == "png" else [f"-T{format}"]
-    command += ["-Gmargin=0"] if format == "pdf" else []  # else half an inch, as on a sheet of paper
-    command += [f"-Gsize={width:g},99"] if width else []
+    dot = shutil.which("dot")
+    command = [dot] if dot else [sys.executable, "-c", PYGRAPHVIZ]
+    command += [f"-T{format}", *OPTIONS.get(format, [])]
+    if width:
+        command.append(f"-Gsize={width:g},99")
     # Fontconfig looks into XDG_DATA_HOME/fonts: matplotlib's DejaVu Sans is there, even on a machine without fonts.
     environment = os.environ | {"XDG_DATA_HOME": matplotlib.get_data_path(), "SOURCE_DATE_EPOCH": "0"}
     done = subprocess.run(command, input=source.encode(), capture_output=True, env=environment)
@@ -133,54 +139,66 @@ def draw(
     digits = check_int("digits", digits)
     kinds, wires = parts_of(machine, live_only)
     layers = layers_of(kinds, wires)
-    soft = [abs(weight) for _, weight, fixed in wires if not fixed]
-    graph = graphviz.Digraph(graph_attr=_sheet(title, len(soft), value_slots), node_attr=NODE, edge_attr=EDGE)
-    ports, cells = _ports(kinds, wires) if len(soft) <= HAIRLINE else ({}, {})
-    looks = {name: _node(name, kind, cells) for name, kind in kinds.items()}
-    ids = {name: f"n{number}" for number, name in enumerate(kinds)}
+    soft = [abs(wire.weight) for wire in wires if not wire.fixed]
+    links, largest = len(soft), max(soft, default=0) or 1
+    crowded = links > HAIRLINE  # then no tables, and each neuron has its place: `dot` would make it metres wide
+    ports, cells = ({}, {}) if crowded else _ports(kinds, wires)
+    nodes = {name: _node(name, kind, cells) for name, kind in kinds.items()}
+    edges = [_line(wire, abs(wire.weight) / largest, links, digits) for wire in wires]
     if value_slots:
-        looks = {name: look | {"id": ids[name].replace("n", "neuron")} for name, look in looks.items()}
-    _add_layers(graph, layers, ids, looks, places_of(layers) if len(soft) > HAIRLINE else {})
-    height = {name: rank for rank, row in enumerate(layers) for name in row}
-    for number, (link, weight, fixed) in enumerate(wires):
-        look = _line(weight, fixed, abs(weight) / (max(soft, default=0) or 1), len(soft), digits)
-        look["constraint"] = "true" if height[link.from_neuron] < height[link.to_neuron] else "false"
-        if value_slots:
-            look |= {"id": f"link{number}", "label": f"<{SLOT}\u00a0×{weight:.{digits}g}</TD></TR></TABLE>>"}
-        tail = ids[link.from_neuron] + ports.get((link.from_neuron, "outputs", link.from_field), "")
-        head = ids[link.to_neuron] + ports.get((link.to_neuron, "inputs", link.to_field), "")
-        graph.edge(tail, head, tooltip=_text(f"{link}  {weight:.6g}"), **look)
-    return Drawing(graph.source, f"{len(kinds)} neurons, {len(soft)} soft links, {len(wires) - len(soft)} fixed")
+        _make_room(nodes, edges, wires, digits)
+    graph = graphviz.Digraph(body=[DEFAULTS])
+    if title:
+        graph.attr(label=_text(str(title)), labelloc="t")
+    if crowded:
+        graph.attr(layout="nop", splines="line", nodesep="0.01")
+        for name, (x, y) in places_of(layers).items():
+            nodes[name]["pos"] = f"{x:.1f},{y}"
+    elif value_slots:
+        graph.attr(nodesep="0.3", ranksep="0.25")
+    _fill(graph, layers, nodes, zip(wires, edges, strict=True), ports)
+    return Drawing(graph.source, f"{len(kinds)} neurons, {links} soft links, {len(wires) - links} fixed")
 
 
-def _add_layers(
-    graph: graphviz.Digraph, layers: list[list[str]], ids: Mapping, looks: Mapping, places: Mapping
-) -> None:
-    for row in layers:
-        level = "source" if row is layers[0] else "sink" if row is layers[-1] else "same"
+def _make_room(nodes: Mapping, edges: list[dict], wires: list[Wire], digits: int) -> None:
+    """Number the parts, and give every link a label that leaves room for a value."""
+    for number, node in enumerate(nodes.values()):
+        node["id"] = f"neuron{number}"
+    for number, (edge, wire) in enumerate(zip(edges, wires, strict=True)):
+        edge["id"] = f"link{number}"
+        edge["label"] = f"<{SLOT}\u00a0×{wire.weight:.{digits}g}</TD></TR></TABLE>>"
+
+
+def _fill(graph: graphviz.Digraph, layers: list, nodes: Mapping, edges: Iterable, ports: Mapping) -> None:
+    """Add the neurons, layer by layer, and the links, which push a layer up unless they lead back."""
+    ids = {name: f"n{number}" for number, name in enumerate(nodes)}
+    height = {}
+    for rank, row in enumerate(layers):
+        level = "source" if rank == 0 else "sink" if row is layers[-1] else "same"
         with graph.subgraph(graph_attr={"rank": level}) as layer:
             for name in row:
-                place = {"pos": "{:.1f},{}".format(*places[name])} if name in places else {}
-                layer.node(ids[name], **looks[name], **place)
-
-
-def _sheet(title: str | None, links: int, value_slots: bool) -> dict[str, str]:
-    sheet = GRAPH | ({"label": _text(str(title)), "labelloc": "t"} if title else {})
-    if links > HAIRLINE:  # `dot` would make it metres wide, so each neuron has its place
-        return sheet | {"layout": "nop", "splines": "line", "nodesep": "0.01"}
-    return sheet | (ROOMY if value_slots else {})
+                height[name] = rank
+                layer.node(ids[name], **nodes[name])
+    for ((to, to_field, source, from_field), _, _), edge in edges:
+        tail = ids[source] + ports.get((source, "outputs", from_field), "")
+        head = ids[to] + ports.get((to, "inputs", to_field), "")
+        up = height[source] < height[to]
+        graph.edge(tail, head, constraint="true" if up else "false", **edge)
 
 
 def _ports(kinds: Mapping[str, str], wires: list[Wire]) -> tuple[dict, dict]:
     """Ports of the fields in use, where a neuron has several in that role, and as cells of the neuron's table."""
-    used = {(link.to_neuron, "inputs", link.to_field) for link, _, _ in wires}
-    used |= {(link.from_neuron, "outputs", link.from_field) for link, _, _ in wires}
-    ports, cells = {}, {}
+    used = set()
+    for link, _, _ in wires:
+        used.add((link.to_neuron, "inputs", link.to_field))
+        used.add((link.from_neuron, "outputs", link.from_field))
+    ports, cells = {}, defaultdict(str)
     for name, role, field in sorted(used):
-        if set(getattr(find_kind(kinds[name]), role) or ()) != {field}:
-            cell = f'<TD PORT="p{len(ports)}" CELLPADDING="3"><FONT POINT-SIZE="7">{_text(field)}</FONT></TD>'
-            cells[name, role] = cells.get((name, role), "") + cell
-            ports[name, role, field] = f":p{len(ports)}:{'s' if role == 'inputs' else 'n'}"
+        if set(getattr(find_kind(kinds[name]), role) or ()) == {field}:
+            continue
+        port = f"p{len(ports)}"
+        cells[name, role] += f'<TD PORT="{port}" CELLPADDING="3"><FONT POINT-SIZE="7">{_text(field)}</FONT></TD>'
+        ports[name, role, field] = f":{port}:s" if role == "inputs" else f":{port}:n"
     return ports, cells
 
 
@@ -191,21 +209,36 @@ def _text(name: str) -> str:
     return html.escape(shown).replace("\\", "\\\\\u200b")
 
 
-def _node(name: str, kind: str, cells: Mapping[tuple[str, str], str]) -> dict[str, str]:
+def _node(name: str, kind: str, cells: Mapping) -> dict[str, str]:
+    """The look of a neuron: a table of its outputs, name, kind and inputs."""
     words = [name] if name.startswith(kind) else [name, kind]
     rows = [f'<TD CELLPADDING="4">{_text(word)}</TD>' for word in words]
-    sides = [f"<TD>{TABLE}<TR>{cells.get((name, role), '')}</TR></TABLE></TD>" for role in ("outputs", "inputs")]
-    rows = [row for row in (sides[0], *rows, sides[1]) if "<TR></TR>" not in row]
-    look = {"label": f"<{TABLE}<TR>{'</TR><TR>'.join(rows)}</TR></TABLE>>", "fillcolor": FILLS.get(kind, "white")}
-    return look | {"tooltip": _text(f"{name} ({kind})")} | SHAPES.get(kind, {})
+    if (name, "outputs") in cells:
+        rows.insert(0, f"<TD>{TABLE}<TR>{cells[name, 'outputs']}</TR></TABLE></TD>")
+    if (name, "inputs") in cells:
+        rows.append(f"<TD>{TABLE}<TR>{cells[name, 'inputs']}</TR></TABLE></TD>")
+    table = f"<{TABLE}<TR>{'</TR><TR>'.join(rows)}</TR></TABLE>>"
+    look = {"label": table, "tooltip": _text(f"{name} ({kind})"), "fillcolor": FILLS.get(kind, "white")}
+    return look | SHAPES.get(kind, {})
 
 
-def _line(weight: float, fixed: bool, share: float, links: int, digits: int) -> dict[str, str]:
-    color = QUIET if fixed else NEGATIVE if weight < 0 else POSITIVE
-    if links > HAIRLINE and not fixed:
-        return {"color": f"{color}50", "penwidth": f"{0.1 + 1.2 * share:.2f}", "dir": "none"}
-    look = {"color": color, "penwidth": f"{0.4 + 1.4 * share:.2f}", "style": "dashed" if weight < 0 else "solid"}
-    look |= {"style": "dotted", "penwidth": "1", "arrowsize": "0.4"} if fixed else {}
+def sign_color(weight: float) -> str:
+    """Blue, or vermilion for a negative weight."""
+    return NEGATIVE if weight < 0 else POSITIVE
+
+
+def _line(wire: Wire, share: float, links: int, digits: int) -> dict[str, str]:
+    """The look of a link that has this share of the largest weight, among so many soft links."""
+    color = QUIET if wire.fixed else sign_color(wire.weight)
+    look = {"color": color, "tooltip": _text(f"{wire.link}  {wire.weight:.6g}")}
+    if wire.fixed:
+        look |= {"style": "dotted", "penwidth": "1", "arrowsize": "0.4"}
+    elif links > HAIRLINE:
+        look |= {"color": f"{color}50", "penwidth": f"{0.1 + 1.2 * share:.2f}", "dir": "none"}
+    else:
+        look |= {"style": "dashed" if wire.weight < 0 else "solid", "penwidth": f"{0.4 + 1.4 * share:.2f}"}
+    if links > MANY or (wire.fixed and wire.weight == 1):
+        return look
     # Rounded, then printed without an exponent where one can do without: 0.76, -1.3, 1, 120.
-    label = {"fontcolor": color, "label": f" {float(f'{weight:.{digits}g}'):.15g}"}
-    return look if links > MANY or (fixed and weight == 1) else look | label
+    rounded = float(f"{wire.weight:.{digits}g}")
+    return look | {"fontcolor": color, "label": f" {rounded:.15g}"}

@@ -28,6 +28,7 @@ ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # widths in inches, at print size
 PLACES = {ONE_COLUMN: "one-column", TWO_COLUMNS: "two-columns"}
 NARROW = 4.5  # inches: below, what stands side by side gets half as many columns
 FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}  # and how they go without dates
+POINTS = {"ls": "", "marker": "o", "mfc": "none", "ms": 4, "color": "black"}  # of a curve that is a dict
 PRINTED = re.compile(r"^figure (.+?): ?(.*)$", re.MULTILINE)  # by `save_figure`
 
 
@@ -146,11 +147,15 @@ def plot_losses(
     """
     if not curves:
         raise DMMError("no curves to plot; give at least one")
-    data = [(plain_text(label), *_points(label, losses)) for label, losses in curves.items()]
+    data = {label: _losses(label, losses) for label, losses in curves.items()}
+    single = {label for label, losses in curves.items() if isinstance(losses, Mapping)}
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        lines = [axes.plot(steps, losses, label=label, **look)[0] for label, steps, losses, look in data]
+        lines = []
+        for label, losses in data.items():
+            look = POINTS if label in single else {}
+            lines += axes.plot([*losses], [*losses.values()], label=plain_text(label), **look)
         axes.set(xlabel="step", ylabel="loss", yscale="log", title=title)
         lines.sort(key=lambda line: -line.get_ydata()[-1])  # so labels stand in the order of the ends
         axes.legend(handles=lines, loc="upper right", labelcolor="linecolor")
@@ -158,15 +163,14 @@ def plot_losses(
     return Picture(draw, columns)
 
 
-def _points(label: str, losses: Sequence[float] | Mapping[int, float]) -> tuple[list[int], np.ndarray, dict]:
-    """The steps of a curve, its losses, and its look."""
+def _losses(label: str, losses: Sequence[float] | Mapping[int, float]) -> dict[int, float]:
+    """Step → loss."""
     single = isinstance(losses, Mapping)
     values = np.array([*losses.values()] if single else losses, dtype=float)
     if values.ndim != 1 or not np.any(values > 0):
         raise DMMError(f"curve {label!r} is no array of shape (steps,) with a positive loss; give one")
-    if single:
-        return [*losses], values, {"ls": "", "marker": "o", "mfc": "none", "ms": 4, "color": "black"}
-    return [*range(1, len(values) + 1)], values, {}
+    steps = losses if single else range(1, len(values) + 1)
+    return dict(zip(steps, values, strict=True))
 
 
 def plain_text(label: object) -> str:

@@ -2,53 +2,77 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from dmmlab.engine.graphs import reached
 from dmmlab.machines import SOURCES, Link, Machine
 
-Wire = tuple[Link, float, bool]  # a link, its weight, and whether it is fixed
+
+class Wire(NamedTuple):
+    """A link that is drawn."""
+
+    link: Link
+    weight: float
+    fixed: bool
 
 
 def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[Wire]]:
     """What is drawn, sorted: names of neurons with their kinds; links with their weights and whether they are fixed."""
     kinds = dict(sorted(machine.neurons.items()))
-    wires = [(link, weight, False) for link, weight in machine.soft_links.items()]
-    wires = sorted(wires + [(link, weight, True) for link, weight in machine.fixed_links.items()])
+    wires = [Wire(link, weight, False) for link, weight in machine.soft_links.items()]
+    wires += [Wire(link, weight, True) for link, weight in machine.fixed_links.items()]
+    wires.sort()
     if not live_only:
         return kinds, wires
-    wires = [wire for wire in wires if wire[1] != 0]
-    forth = [(link.from_neuron, link.to_neuron) for link, _, _ in wires]
-    back = [(to, source) for source, to in forth]
-    outputs = [name for name, kind in kinds.items() if kind == "output"]
-    fed = reached([name for name, kind in kinds.items() if kind in SOURCES], forth)
-    live = {*outputs, *(fed & reached(outputs, back))}
+    wires = [wire for wire in wires if wire.weight != 0]
+    live = _live(kinds, wires)
     kinds = {name: kind for name, kind in kinds.items() if name in live}
-    return kinds, [wire for wire in wires if {wire[0].to_neuron, wire[0].from_neuron} <= live]
+    return kinds, [wire for wire in wires if wire.link.from_neuron in live and wire.link.to_neuron in live]
+
+
+def _live(kinds: Mapping[str, str], wires: list[Wire]) -> set[str]:
+    """Outputs, and neurons that lie on a way from a source to an output."""
+    sources = [name for name, kind in kinds.items() if kind in SOURCES]
+    outputs = [name for name, kind in kinds.items() if kind == "output"]
+    fed = reached(sources, [(link.from_neuron, link.to_neuron) for link, _, _ in wires])
+    used = reached(outputs, [(link.to_neuron, link.from_neuron) for link, _, _ in wires])
+    return fed & used | {*outputs}
 
 
 def layers_of(kinds: Mapping[str, str], wires: list[Wire]) -> list[list[str]]:
-    """Neurons by their longest path from the sources, which are the first layer; outputs are the last.
+    """Neurons by their longest path from the sources, which are the first layer; outputs are the last."""
+    ranks = _ranks(kinds, wires)
+    top = 1 + max(ranks.values(), default=0)
+    layers = defaultdict(list)
+    for name, kind in kinds.items():
+        rank = top if kind == "output" else ranks[name]
+        layers[rank].append(name)
+    return [layers[rank] for rank in sorted(layers)]
+
+
+def _ranks(kinds: Mapping[str, str], wires: list[Wire]) -> dict[str, int]:
+    """Neurons → the lengths of their longest paths from the sources.
 
     On the way back from the outputs, links that close a cycle do not count: their ends never share a layer.
     """
-    before = {name: sorted({link.from_neuron for link, _, _ in wires if link.to_neuron == name}) for name in kinds}
+    before = defaultdict(set)
+    for link, _, _ in wires:
+        before[link.to_neuron].add(link.from_neuron)
     ranks = {name: 0 for name, kind in kinds.items() if kind in SOURCES}
     for start in sorted(kinds, key=lambda name: kinds[name] != "output"):
         way = [start]  # from an output down to the neuron in hand
         while way:
-            deeper = [name for name in before[way[-1]] if name not in ranks and name not in way]
+            name = way[-1]
+            deeper = before[name] - ranks.keys() - {*way}
             if deeper:
-                way.append(deeper[0])
+                way.append(min(deeper))
                 continue
-            name = way.pop()
-            below = [ranks[source] for source in before[name] if source in ranks]
+            way.pop()
+            below = [ranks[source] for source in before[name] & ranks.keys()]
             ranks.setdefault(name, 1 + max(below, default=0))
-    top = 1 + max(ranks.values(), default=0)
-    layers: dict[int, list[str]] = {}
-    for name, kind in kinds.items():
-        layers.setdefault(top if kind == "output" else ranks[name], []).append(name)
-    return [layers[rank] for rank in sorted(layers)]
+    return ranks
 
 
 def places_of(layers: list[list[str]]) -> dict[str, tuple[float, int]]:
@@ -57,7 +81,9 @@ def places_of(layers: list[list[str]]) -> dict[str, tuple[float, int]]:
     width = max(360, (12 + 6 * longest) * max(map(len, layers)))
     places = {}
     for rank, row in enumerate(layers):
-        shift = 0.5 if rank in (0, len(layers) - 1) else 0.25 + 0.5 * (rank % 2)
+        shift = 0.75 if rank % 2 else 0.25
+        if row in (layers[0], layers[-1]):
+            shift = 0.5
         for number, name in enumerate(row):
             places[name] = width * (number + shift) / len(row), 80 * rank
     return places

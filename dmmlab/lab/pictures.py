@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,13 +13,14 @@ from matplotlib.figure import Figure
 
 from dmmlab.files import DMMError, check_int
 from dmmlab.interpreter import Tick
-from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, QUIET
+from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, QUIET, sign_color
 from dmmlab.lab.figures import NARROW, Picture, panels, plain_text
 from dmmlab.lab.layers import layers_of, parts_of, places_of
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.vvalues import VValue
 
+Places = Mapping[str, Sequence[float]]  # of neurons
 COLOURS = LinearSegmentedColormap.from_list("weights", [NEGATIVE, "white", POSITIVE])
 MARKS = {"input": "v", "eos": "<", "const_1": ">", "accum": "s", "norm": "o", "dot": "D", "compare": "^", "output": "*"}
 ARROW = {"connectionstyle": "arc3,rad=0.12", "arrowstyle": "-|>", "mutation_scale": 6, "shrinkA": 5, "shrinkB": 7}
@@ -36,13 +38,17 @@ def draw_strip(machines: Mapping[str, Machine], columns: int = 4) -> Picture:
     """
     if not machines:
         raise DMMError("no machines to draw; give at least one")
-    places = places_of(layers_of(*parts_of(next(iter(machines.values())), live_only=False)))
-    if new := sorted({name for machine in machines.values() for name in machine.neurons} - set(places)):
-        raise DMMError(f"neuron {new[0]!r} has no place, for the first machine has none of that name")
-    frames = {
-        label: lambda axes, machine=each: _draw_machine(axes, machine, places) for label, each in machines.items()
-    }
-    strip = _frames(frames, check_int("columns", columns), 1.9, sharex=True, sharey=True)
+    cut = [*machines.values()]
+    places = places_of(layers_of(*parts_of(cut[0], live_only=False)))
+    for machine in cut:
+        new = sorted(machine.neurons.keys() - places.keys())
+        if new:
+            raise DMMError(f"neuron {new[0]!r} has no place, for the first machine has none of that name")
+
+    def draw_frame(axes: Axes, number: int) -> None:
+        _draw_machine(axes, cut[number], places)
+
+    strip = _frames([*machines], draw_frame, check_int("columns", columns), 1.9)
 
     def draw(figure: Figure) -> None:
         strip(figure)
@@ -53,45 +59,47 @@ def draw_strip(machines: Mapping[str, Machine], columns: int = 4) -> Picture:
     return Picture(draw, strip.columns, strip.height + 0.3)
 
 
-def _frames(frames: Mapping[str, Callable[[Axes], None]], columns: int, height: float, **options: object) -> Picture:
-    """Circuits in rows of `height` inches, each drawn by a function of its axes, under its label."""
-    rows = -(-len(frames) // columns)
+def _frames(labels: Sequence[str], draw_frame: Callable[[Axes, int], None], columns: int, height: float) -> Picture:
+    """Circuits in rows of `height` inches, each drawn by a function of axes and its number, under its label."""
+    rows = -(-len(labels) // columns)
 
     def draw(figure: Figure) -> None:
-        grid = panels(figure, rows, columns, **options)
+        grid = panels(figure, rows, columns, sharex=True, sharey=True)
         for axes in grid:
             axes.set_axis_off()
-        for axes, (label, draw_frame) in zip(grid, frames.items(), strict=False):
-            axes.set_title(plain_text(label))
-            draw_frame(axes)
+        for number, label in enumerate(labels):
+            grid[number].set_title(plain_text(label))
+            draw_frame(grid[number], number)
 
     return Picture(draw, 2, height * rows)
 
 
-def _draw_machine(axes: Axes, machine: Machine, places: Mapping[str, tuple[float, float]]) -> None:
+def _draw_machine(axes: Axes, machine: Machine, places: Places) -> None:
     kinds, wires = parts_of(machine, live_only=True)
-    soft = sorted((abs(weight), weight, link) for link, weight, fixed in wires if not fixed)  # the widest on top
-    lines = []
-    for _, _, link in soft:  # to the left or the right of the neuron, as in `draw`
-        fields = [*(find_kind(kinds[link.to_neuron]).inputs or [link.to_field])]
-        x, y = places[link.to_neuron]
-        side = fields.index(link.to_field) - (len(fields) - 1) / 2
-        lines.append([places[link.from_neuron], (x + 14 * side, y)])
+    soft = [wire for wire in wires if not wire.fixed]
+    soft.sort(key=lambda wire: (abs(wire.weight), wire.weight, wire.link))  # the widest on top
     share = min(1.0, MANY / max(len(soft), 1))
-    sizes = np.array([size / soft[-1][0] for size, _, _ in soft])
-    look = {"linewidths": 0.1 + share**0.5 * (0.4 + sizes), "alpha": 0.3 + 0.6 * share}
-    axes.add_collection(LineCollection(lines, colors=[_color(weight) for _, weight, _ in soft], **look))
-    for name in sorted({name for _, _, link in soft for name in (link.to_neuron, link.from_neuron)}):
+    sizes = np.array([abs(wire.weight) / abs(soft[-1].weight) for wire in soft])
+    lines = [_ends(wire.link, kinds, places) for wire in soft]
+    colors = [sign_color(wire.weight) for wire in soft]
+    widths = 0.1 + share**0.5 * (0.4 + sizes)
+    axes.add_collection(LineCollection(lines, colors=colors, linewidths=widths, alpha=0.3 + 0.6 * share))
+    linked = {wire.link.to_neuron for wire in soft} | {wire.link.from_neuron for wire in soft}
+    for name in sorted(linked):
         axes.plot(*places[name], **_mark(kinds[name]))
 
 
-def _color(weight: float) -> str:
-    return NEGATIVE if weight < 0 else POSITIVE
+def _ends(link: Link, kinds: Mapping, places: Places) -> list[tuple[float, float]]:
+    """Where a line begins and ends: to the left or the right of its neuron, as in `draw`."""
+    fields = [*(find_kind(kinds[link.to_neuron]).inputs or [link.to_field])]
+    side = fields.index(link.to_field) - (len(fields) - 1) / 2
+    x, y = places[link.to_neuron]
+    return [places[link.from_neuron], (x + 14 * side, y)]
 
 
 def _mark(kind: str) -> dict[str, object]:
-    look = {"marker": MARKS.get(kind, "h"), "mfc": FILLS.get(kind, "white"), "mec": "#555555"}
-    return look | {"ms": 4, "mew": 0.6, "ls": "", "zorder": 3}
+    look = {"marker": MARKS.get(kind, "h"), "ms": 4, "ls": "", "zorder": 3}
+    return look | {"mfc": FILLS.get(kind, "white"), "mec": "#555555", "mew": 0.6}
 
 
 def matrices(ticks: Sequence[Tick], name: str = "self") -> dict[int, VValue]:
@@ -101,8 +109,10 @@ def matrices(ticks: Sequence[Tick], name: str = "self") -> dict[int, VValue]:
     >>> dmm.matrices(dmm.trace(machine, "a", ticks=2, start=start))[2]["self"]
     VValue({'delta': {'accum': {'dict': 1.0}}, 'accum': {'self': {'matrix': 1.0}}})
     """
-    emitted = {tick.tick: tick.outputs[name] for tick in ticks if name in tick.outputs}
-    found = {tick: fields["matrix"] for tick, fields in emitted.items() if "matrix" in fields}
+    found = {}
+    for tick in ticks:
+        if name in tick.outputs and "matrix" in tick.outputs[name]:
+            found[tick.tick] = tick.outputs[name]["matrix"]
     if len(found) < len(ticks) or not ticks:
         raise DMMError(f"neuron {name!r} emitted no matrix at some tick; name the machine's Self")
     return found
@@ -122,19 +132,20 @@ def plot_matrix(history: Mapping[int, VValue], columns: int = 2) -> Picture:
     if [*history] != [*range(first, last + 1)]:
         raise DMMError("these ticks do not follow one another; give all between the first and the last")
     weights = [dict(matrix.leaves()) for matrix in history.values()]
-    links = dict.fromkeys(path for each in weights for path in each)
-    rows = {Link(*path): [each.get(path, 0.0) for each in weights] for path in links}
-    moving = {str(link).replace("<-", "←"): row for link, row in rows.items() if len({*row}) > 1}
+    top = max((abs(weight) for each in weights for weight in each.values()), default=0)
+    moving = {}
+    for path in dict.fromkeys(path for each in weights for path in each):
+        row = [each.get(path, 0.0) for each in weights]
+        if len({*row}) > 1:
+            moving[str(Link(*path)).replace("<-", "←")] = row
     if not moving:
         raise DMMError("no link changes in these ticks; show more of them")
-    top = max(abs(weight) for row in rows.values() for weight in row)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        image = axes.imshow(
-            [*moving.values()], cmap=COLOURS, vmin=-top, vmax=top, aspect="auto", interpolation="nearest",
-            extent=(first - 0.5, last + 0.5, len(moving) - 0.5, -0.5),
-        )  # fmt: skip
+        extent = (first - 0.5, last + 0.5, len(moving) - 0.5, -0.5)
+        look = {"cmap": COLOURS, "vmin": -top, "vmax": top, "aspect": "auto", "interpolation": "nearest"}
+        image = axes.imshow([*moving.values()], extent=extent, **look)
         axes.set(xlabel="tick", yticks=range(len(moving)), yticklabels=[*moving])
         axes.grid(visible=False)
         figure.colorbar(image, ax=axes, label="weight", pad=0.02)
@@ -157,44 +168,48 @@ def draw_changes(history: Mapping[int, VValue], ticks: Sequence[int], height: fl
     if missing or not ticks:
         there = f"{min(history)} to {max(history)}" if history else "none"
         raise DMMError(f"tick {missing[0] if missing else None} is not among those of this run, {there}")
-    names = dict.fromkeys(name for tick in ticks for path, _ in history[tick].leaves() for name in (path[2], path[0]))
-    angles = np.linspace(0.5, -1.5, len(names), endpoint=False) * np.pi
-    spots = np.array([1.3 * np.cos(angles), np.sin(angles)]).T
-    spots[1::2] *= 0.68  # every other one further in, so that names do not touch
-    places = dict(zip(names, spots.tolist(), strict=True))
-    frames, before = {}, None
-    for tick in ticks:
-        wires = _wires(history[tick])
-        frames[f"tick {tick}"] = lambda axes, wires=wires, before=before: _draw_change(axes, wires, before, places)
-        before = wires
-    return _frames(frames, min(len(ticks), 3), height)
+    circuits = [_wires(history[tick]) for tick in ticks]
+    places = _circle(dict.fromkeys(name for wires in circuits for wire in wires for name in wire))
+
+    def draw_frame(axes: Axes, number: int) -> None:
+        before = circuits[max(number - 1, 0)]  # in the first nothing is new
+        _draw_change(axes, circuits[number], before, places)
+
+    return _frames([f"tick {tick}" for tick in ticks], draw_frame, min(len(ticks), 3), height)
 
 
 def _wires(matrix: VValue) -> dict[tuple[str, str], float]:
     """Weights from neuron to neuron; several links between the same two add up, and count even where they cancel."""
-    wires: dict[tuple[str, str], float] = {}
+    wires = defaultdict(float)
     for path, weight in matrix.leaves():
-        wires[path[2], path[0]] = wires.get((path[2], path[0]), 0.0) + weight
-    return wires
+        wires[path[2], path[0]] += weight
+    return dict(wires)
 
 
-def _draw_change(axes: Axes, wires: Mapping, before: Mapping | None, places: Mapping[str, list[float]]) -> None:
+def _circle(names: Iterable[str]) -> Places:
+    """Names → places on a circle, every other one further in, so that names do not touch."""
+    names = [*names]
+    angles = np.linspace(0.5, -1.5, len(names), endpoint=False) * np.pi
+    spots = np.array([1.3 * np.cos(angles), np.sin(angles)]).T
+    spots[1::2] *= 0.68
+    return dict(zip(names, spots.tolist(), strict=True))
+
+
+def _draw_change(axes: Axes, wires: Mapping, before: Mapping, places: Places) -> None:
     axes.set(xlim=(-1.75, 1.75), ylim=(-1.3, 1.3), aspect="equal")
-    for source, to in sorted((before or {}).keys() - wires.keys()):
+    for source, to in sorted(before.keys() - wires.keys()):
         _arrow(axes, places[source], places[to], color=QUIET, lw=0.7, linestyle=":")
     for (source, to), weight in wires.items():
-        new = before is not None and (source, to) not in before
-        look = {"lw": 1.8, "alpha": 1.0} if new else {"lw": 0.7, "alpha": 0.7}
-        _arrow(axes, places[source], places[to], color=_color(weight), linestyle="-", **look)
+        look = {"lw": 0.7, "alpha": 0.7} if (source, to) in before else {"lw": 1.8, "alpha": 1.0}
+        _arrow(axes, places[source], places[to], color=sign_color(weight), linestyle="-", **look)
     awake = {name for wire in wires for name in wire}
-    for name, place in places.items():
-        axes.text(
-            *place, name, ha="center", va="center", fontsize=6, color="black" if name in awake else QUIET,
-            bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": QUIET, "lw": 0.5},
-        )  # fmt: skip
+    box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": QUIET, "lw": 0.5}
+    for name, (x, y) in places.items():
+        color = "black" if name in awake else QUIET
+        axes.text(x, y, name, ha="center", va="center", fontsize=6, color=color, bbox=box)
 
 
-def _arrow(axes: Axes, source: list[float], to: list[float], **look: object) -> None:
+def _arrow(axes: Axes, source: Sequence[float], to: Sequence[float], **look: object) -> None:
     if source != to:
         axes.annotate("", to, source, arrowprops=ARROW | look)
         return

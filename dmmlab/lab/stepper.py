@@ -97,16 +97,23 @@ def _record(machine: Machine, run: tuple, numbers: dict[str, int]) -> dict:
     kinds, wires = parts_of(machine, live_only=True)
     if sum(not fixed for _, _, fixed in wires) > HAIRLINE:
         raise DMMError(f"{len(wires)} links are too many to read; prune the machine to at most {HAIRLINE}")
-    ticks, neurons = trace(machine, *run), [{"name": name, "kind": kind} for name, kind in kinds.items()]
-    for neuron, (name, kind) in zip(neurons, kinds.items(), strict=True):
-        for role in ("inputs", "outputs"):
-            known = dict.fromkeys(getattr(find_kind(kind), role) or ())
-            streams = [getattr(tick, role)[name] for tick in ticks]
-            fields = known | dict.fromkeys(field for stream in streams for field in stream)
-            neuron[role] = {field: [_number(x[field], numbers) for x in streams] for field in fields}
+    ticks = trace(machine, *run)
+    neurons = []
+    for name, kind in kinds.items():
+        inputs = _streams(find_kind(kind).inputs, [tick.inputs[name] for tick in ticks], numbers)
+        outputs = _streams(find_kind(kind).outputs, [tick.outputs[name] for tick in ticks], numbers)
+        neurons.append({"name": name, "kind": kind, "inputs": inputs, "outputs": outputs})
     order = [*kinds]
     links = [(order.index(a), b, order.index(c), d, weight, fixed) for (a, b, c, d), weight, fixed in wires]
     return {"neurons": neurons, "links": links, "output": order.index(machine.output)}
+
+
+def _streams(known: Iterable[str] | None, values: list[VValue], numbers: dict[str, int]) -> dict[str, list[int]]:
+    """Fields, the known ones first → the numbers of their values, tick by tick."""
+    fields = dict.fromkeys(known or ())
+    for value in values:
+        fields |= dict.fromkeys(value)
+    return {field: [_number(value[field], numbers) for value in values] for field in fields}
 
 
 def _number(value: VValue, numbers: dict[str, int]) -> int:
