@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 
 from dmmlab import trees
-from dmmlab.files import DMMError
+from dmmlab.files import DMMError, errors_at
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind, kind_by_name
 from dmmlab.trees import NUMBER
@@ -50,10 +50,8 @@ def find_wiring(machine: Machine, matrix: VValue, outputs: VValue) -> tuple[VVal
     if name is None:
         return matrix, machine.neurons
     matrix = outputs[name]["matrix"]
-    try:
+    with errors_at(f"{name}.matrix"):
         return matrix, _active_neurons(machine, matrix)
-    except DMMError as error:
-        raise DMMError(f"{name}.matrix: {error}") from None
 
 
 def _active_neurons(machine: Machine, matrix: VValue) -> dict[str, str]:
@@ -79,7 +77,5 @@ def _kind_of(machine: Machine, name: str) -> str:
     kind = machine.neurons.get(name) or kind_by_name(name)
     if kind == "self" and name not in machine.neurons:
         raise DMMError(f"neuron {name!r}: a machine has one Self, and this is {find_self(machine)!r}")
-    try:
+    with errors_at(f"neuron {name!r}"):
         return find_kind(kind).name
-    except DMMError as error:
-        raise DMMError(f"neuron {name!r}: {error}") from None

@@ -152,7 +152,7 @@ class Engine:
     def _losses(
         self, batch: Array, targets: Array, squared: bool, memory_gradient: str | None
     ) -> tuple[Array, Array | None]:
-        """Sums over strings of losses and of their gradients, see `runs.many_losses`; those of squares are means."""
+        """Sums over strings of losses and gradients (see `runs.many_losses`); gradients of squares are means."""
         count = len(self.strings)
         losses = np.empty((count, len(batch)), self.dtype)
         gradients = np.empty((count, len(batch) if memory_gradient else 0, self.links), self.dtype)

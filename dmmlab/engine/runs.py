@@ -96,8 +96,8 @@ def many_losses(
 ):
     """Losses (strings, members), and gradients of `factor` times them, `out` (strings, members, links) if it has rows.
 
-    A loss is the sum of the squared errors of the answers against `targets`, (members or 1, strings, ticks, 2); if
-    not `squared`, that of the products of answers and targets.
+    A loss is the sum of the squared errors of the answers against `targets`, (members or 1, strings, ticks, 2). If not
+    `squared`, `targets` are the gradient of the answers, whatever it comes from, and the losses mean nothing.
     """
     for string in range(first, last):
         tape = unpack(packed, string)

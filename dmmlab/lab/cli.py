@@ -171,7 +171,8 @@ def _figures(options: argparse.Namespace) -> int:
     try:
         return _print_summary(run_notebooks(numbers))
     finally:
-        os.environ.pop("DMMLAB_WIDTHS", None)
+        if widths:
+            del os.environ["DMMLAB_WIDTHS"]
 
 
 def _add_synthesize(command: Callable) -> None:

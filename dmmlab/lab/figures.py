@@ -15,7 +15,7 @@ from matplotlib.style import context
 
 from dmmlab.files import DMMError, atomic_write
 from dmmlab.lab.circuits import Drawing
-from dmmlab.lab.notebooks import find_notebooks, read_notebook
+from dmmlab.lab.notebooks import find_notebooks, read_notebook, read_printed
 from dmmlab.lab.project import output_root
 
 STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
@@ -111,9 +111,8 @@ def read_figures() -> list[dict[str, str]]:
     """The figures that the notebooks saved when they last ran: dicts with notebook (its file), name and caption."""
     found = []
     for path in find_notebooks():
-        outputs = [output for cell in read_notebook(path).cells for output in cell.get("outputs", ())]
-        said = "\n".join(output.text for output in outputs if output.get("name") == "stdout")
-        found += [{"notebook": path.name, "name": name, "caption": text} for name, text in PRINTED.findall(said)]
+        printed = PRINTED.findall(read_printed(read_notebook(path)))
+        found += [{"notebook": path.name, "name": name, "caption": text} for name, text in printed]
     return found
 
 

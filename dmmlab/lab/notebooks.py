@@ -205,8 +205,13 @@ def describe_failure(name: object, entry: dict) -> str:
 
 def read_bits(notebook: nbformat.NotebookNode) -> dict[str, str]:
     """What `save_results` printed in a notebook: the bits of its results by their names."""
+    return dict(BITS.findall(read_printed(notebook)))
+
+
+def read_printed(notebook: nbformat.NotebookNode) -> str:
+    """What the cells of a notebook printed, one after another."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    return dict(BITS.findall("\n".join(output.text for output in outputs if output.get("name") == "stdout")))
+    return "\n".join(output.text for output in outputs if output.get("name") == "stdout")
 
 
 def _save(path: Path, notebook: nbformat.NotebookNode) -> None:

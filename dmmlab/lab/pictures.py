@@ -202,10 +202,10 @@ def _draw_change(axes: Axes, wires: Mapping, before: Mapping, places: Places) ->
     for (source, to), weight in wires.items():
         look = {"lw": 0.7, "alpha": 0.7} if (source, to) in before else {"lw": 1.8, "alpha": 1.0}
         _arrow(axes, places[source], places[to], color=sign_color(weight), linestyle="-", **look)
-    awake = {name for wire in wires for name in wire}
+    linked = {name for wire in wires for name in wire}
     box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": QUIET, "lw": 0.5}
     for name, (x, y) in places.items():
-        color = "black" if name in awake else QUIET
+        color = "black" if name in linked else QUIET
         axes.text(x, y, name, ha="center", va="center", fontsize=6, color=color, bbox=box)
 
 
