@@ -100,6 +100,13 @@ def test_no_public_name_is_that_of_a_module():
     assert not {path.stem for path in MODULES} & {*dmm.__all__}
 
 
+def test_who_draws_does_not_wait_for_what_runs_notebooks():
+    slow = {"nbformat", "papermill", "sympy"}
+    code = f"import sys, dmmlab; dmmlab.draw, dmmlab.save_figure; print(*{slow} & {{*sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not loaded
+
+
 def test_what_one_adds_goes_into_one_file_that_is_there():
     told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| an? (.+?) \| (.+) \|$", told, re.MULTILINE)

@@ -15,7 +15,6 @@ from matplotlib.style import context
 
 from dmmlab.files import DMMError, atomic_write
 from dmmlab.lab.circuits import Drawing
-from dmmlab.lab.notebooks import find_notebooks, read_notebook, read_printed
 from dmmlab.lab.project import output_root
 
 STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
@@ -109,6 +108,9 @@ def save_figure(
 
 def read_figures() -> list[dict[str, str]]:
     """The figures that the notebooks saved when they last ran: dicts with notebook (its file), name and caption."""
+    # Imported here, for it brings nbformat: a second, for which those who draw should not wait.
+    from dmmlab.lab.notebooks import find_notebooks, read_notebook, read_printed
+
     found = []
     for path in find_notebooks():
         printed = PRINTED.findall(read_printed(read_notebook(path)))
