@@ -50,11 +50,12 @@ def failures(test):
 
 @pytest.fixture
 def empty_project(tmp_path, monkeypatch):
-    """A project that has nothing but its machines, as the current folder; what examples register is forgotten."""
+    """A project of machines and published files alone, as the current folder; what examples register is forgotten."""
     for folder in ("notebooks", "data"):
         (tmp_path / folder).mkdir()
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "data" / "machines").symlink_to(ROOT / "data" / "machines")
+    for name in ("machines", "journal"):
+        (tmp_path / "data" / name).symlink_to(ROOT / "data" / name)
     monkeypatch.chdir(tmp_path)
     with mock.patch.dict(dmm.TASKS):
         yield
