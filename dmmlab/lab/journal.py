@@ -86,7 +86,7 @@ def machine_of(matrix: VValue, dot_clip: float = DOT_CLIP) -> Machine:
     have all seven fields. Raises DMMError for neurons of unknown kinds.
 
     >>> dmm.run(dmm.machine_of(dmm.load_published("sparse20-after-200-steps")), "test string.")[-1].round(1)
-    array([2., 1.])
+    array([2., 3.])
     """
     links = [link for link, _ in check_matrix(matrix).leaves()]
     names = {name for to, _, source, _ in links for name in (to, source)} - {*SOURCES, "output"}
