@@ -19,7 +19,7 @@ for name in ("myst_nb", "sphinx_book_theme", "latex2mathml"):
     pytest.importorskip(name, reason=f"needs {name} (pip install -e '.[site]')")
 
 ROOT = Path(__file__).parents[1]
-READ = ("index", "notebooks/02-two-strokes", "notebooks/09-synthesis", "api")  # what the look is checked on
+READ = ("index", "notebooks/02-two-strokes", "notebooks/12-synthesis", "api")  # what the look is checked on
 pytestmark = pytest.mark.xdist_group("site")
 
 
@@ -124,7 +124,7 @@ def test_every_picture_has_a_text(site):
 
 
 def test_formulas_are_drawn_whole(site):
-    page = (site / "notebooks/09-synthesis.html").read_text(encoding="utf-8")
+    page = (site / "notebooks/12-synthesis.html").read_text(encoding="utf-8")
     assert "<mtable" in page  # both lines of dmm.formula
     assert "\\mathrm" not in page.split("Reading the result")[-1].split("Many seeds")[0]
 

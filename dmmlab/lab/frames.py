@@ -16,11 +16,17 @@ class Table(pd.DataFrame):
 
     def _look(self) -> dict[str, Any]:
         digits = self.attrs.get("digits", 5)
-        numbered = not isinstance(self.index, pd.RangeIndex)
-        return {"na_rep": "", "index": numbered, "float_format": lambda value: f"{value:,.{digits}g}"}
+        numbered = isinstance(self.index, pd.RangeIndex) and self.index.name is None
+        return {"na_rep": "", "index": not numbered, "float_format": lambda value: _significant(value, digits)}
 
     def __repr__(self) -> str:
         return self.to_string(**self._look())
 
     def _repr_html_(self) -> str:
         return self.to_html(notebook=True, max_rows=None, **self._look())
+
+
+def _significant(value: float, digits: int) -> str:
+    """So many digits; and a large number is written out."""
+    text = f"{value:,.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text

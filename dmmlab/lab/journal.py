@@ -125,7 +125,7 @@ def _read_serialized(path: Path) -> VValue:
         return check_matrix(_Reader(path.read_bytes()).read(), str(path))
     except OSError as error:
         raise DMMError(f"{path}: cannot read this matrix ({error.strerror}); check the path") from None
-    except (struct.error, UnicodeDecodeError, LookupError):
+    except (struct.error, UnicodeDecodeError, LookupError, TypeError, RecursionError):
         raise DMMError(f"{path}: not a matrix as Julia's Serialization writes it; get it again") from None
 
 

@@ -39,7 +39,7 @@ def check_parameters(notebook: str | os.PathLike, given: dict[str, Any]) -> dict
 
     A value is plain JSON data or text that spells it: "100", "0.5", "true", "null", "[1, 2]". What lists and dicts
     contain is not checked. Raises DMMError for a name that the notebook does not have, and a value of another type.
-    Example: `check_parameters("notebooks/05-feedforward-run-3.ipynb", {"steps": "100"})` gives `{"steps": 100}`.
+    Example: `check_parameters("notebooks/07-feedforward-run-3.ipynb", {"steps": "100"})` gives `{"steps": 100}`.
     """
     known = read_parameters(Path(notebook))
     refuse_unknown(given, known, Path(notebook).name)
