@@ -7,7 +7,6 @@ where they come from; likewise those of the README and of the other pages.
 import ast
 import csv
 import html
-import json
 import re
 from pathlib import Path
 
@@ -163,10 +162,3 @@ def test_a_changed_digit_is_found():
 )
 def test_numbers_are_told_from_names(text, found):
     assert numbers(text) == found
-
-
-def test_no_line_of_code_is_cut_off_on_the_page():
-    for path in NOTEBOOKS:
-        for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
-            if cell["cell_type"] == "code":
-                assert max(map(len, "".join(cell["source"]).splitlines()), default=0) <= 88, (path.name, number)

@@ -12,7 +12,8 @@ def test_it_runs_and_meets_the_rules_of_the_house(tmp_path, monkeypatch, capsys)
     for name in ("notebooks", "data"):
         (tmp_path / name).mkdir()
     (tmp_path / "pyproject.toml").touch()
-    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "notebooks/12-last.ipynb")
+    for name in ("12-one", "99-last"):
+        nbformat.write(nbformat.v4.new_notebook(), tmp_path / f"notebooks/{name}.ipynb")
     monkeypatch.chdir(tmp_path)
     assert main(["new-notebook", "Can it {read} <b>words</b>, too?"]) == 0
     path = tmp_path / "notebooks/13-can-it-read-b-words.ipynb"
