@@ -14,7 +14,8 @@ from dmmlab.lab.parameters import check_parameters
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "03": {"steps": 3, "longer": 5, "seeds": [123]}, "05": {"steps": 20}}
+SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "05": {"steps": 20}}
+SMALL |= {"03": {"steps": 3, "longer": 5, "seeds": [123]}}
 SMALL |= {"11": {"ticks": 24, "words": 600, "steps": 3, "unseen": 2, "compared": 3}}
 SMALL |= {"04": {"steps": 3, "five_copy_steps": 1, "longest": 35}}
 SMALL |= {"10": {"population": 20, "steps": 3, "gradient_steps": 20, "seeds": 2, "largest": 10, "long": 200}}
