@@ -24,6 +24,8 @@ SMALL |= {"07": {"longest": 6, "most": 4, "strings": 2}, "08": {"steps": 20, "be
 SMALL |= {"09": {"seeds": 1, "fewer": 0, "breakages": 1}, "12": {"tasks": "letters", "seeds": 1}}
 SMALL |= {"07": {"steps": 20}, "08": {"steps": 20, "rounds": 2, "more": 5, "copies": 1}}
 SMALL |= {"11": {"silence": 60, "letter": "t"}, "17": {"steps": 80, "after": 20}}
+SMALL["09"] = {"longest": 6, "most": 4, "strings": 2, "steps": 20, "ours": "published-16"}
+SMALL["10"] = {"steps": 20, "blind_steps": 5, "between": 1, "seeds": 1}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # papermill, jupyter_client and their kin
