@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -16,6 +16,7 @@ CLOCK = (Link("timer", "timer", "timer", "timer"), Link("input", "timer", "timer
 STREAMS = (("input", "char"), ("eos", "char"), ("const_1", "const_1"))  # what there is to read
 ANSWERS = (("output", "dict-1"), ("output", "dict-2"))
 FIELDS = ("dict", "dict-1", "dict-2", "norm", "dot", "true", "false")  # of every neuron of the recurrent machine
+COPIED = ("dict-1", "dict-2", "dict", "norm", "dot", "true", "false")  # the order of an `id` in layers
 
 
 def handcrafted_detector(dot_clip: float = DOT_CLIP) -> Machine:
@@ -83,38 +84,45 @@ def feedforward(
     kinds: Sequence[str] = ("accum", "norm", "dot", "compare"),
     dot_clip: float = DOT_CLIP,
     letters: str = "",
+    skip: bool = True,
 ) -> Machine:
-    """Layers of neurons `kind-layer-copy` with every skip link from earlier layers; all weights zero.
-    Accumulators remember by a fixed link.
+    """Layers of neurons `kind-layer-copy`; all weights zero. Accumulators remember by a fixed link.
 
     Args:
         layers: how many; all neurons of a layer read the same, that is all layers before it.
         copies: neurons of each kind in a layer.
-        kinds: different kinds with fields of their own.
+        kinds: different kinds; one of any fields, as "id", reads and offers dict-1, dict-2, dict, norm, dot, true, false.
         dot_clip: the bound of what dot neurons emit.
         letters: characters that get a source each: "letter-a" emits {a: 1} at every tick.
+        skip: whether links skip layers. If not, the first layer reads the input only, the others read the constant
+            sources and the layer before, and the output reads the last layer only (as the 2022 journal's
+            v0-1/first-feedforward-run and v0-1/feedforward-run-1.1).
 
     >>> len(dmm.feedforward().links), len(dmm.feedforward(layers=6, kinds=["accum", "norm", "dot"]).links)
     (1486, 942)
     """
     layers, copies, inner = check_int("layers", layers), check_int("copies", copies), _inner_kinds(kinds)
-    if any(kind.inputs is None for kind in inner):
-        raise DMMError(f"kinds are {kinds!r}; one of any fields is none that layers are made of, add it by hand")
     neurons = SOURCES | {f"letter-{letter}": f"letter {letter}" for letter in letters}
-    sources = [*STREAMS, *((name, "char") for name in neurons if name not in SOURCES)]
-    fixed, links = [*CLOCK], []
+    constants = [*STREAMS[1:], *((name, "char") for name in neurons if name not in SOURCES)]
+    fixed, links, before = [*CLOCK], [], [STREAMS[0]]
+    sources = [*before, *constants] if skip else before
     for layer in range(1, layers + 1):
-        outputs = []
+        before = []
         for copy, kind in product(range(1, copies + 1), inner):
             name = f"{kind.name}-{layer}-{copy}"
             neurons[name] = kind.name
             fixed += _memory(name, kind)
-            ends = [(name, to) for to in kind.inputs if to != kind.memory]
+            ends = [(name, to) for to in _fields(kind.inputs) if to != kind.memory]
             links += [Link(*end, *source) for end in ends for source in sources]
-            outputs += [(name, output) for output in kind.outputs]
-        sources += outputs
-    links += [Link(*end, *source) for end in ANSWERS for source in sources]
+            before += [(name, output) for output in _fields(kind.outputs)]
+        sources = [*(sources if skip else constants), *before]
+    links += [Link(*end, *source) for end in ANSWERS for source in (sources if skip else before)]
     return Machine({**neurons, "output": "output"}, fixed=_ones(fixed), links=links, dot_clip=dot_clip)
+
+
+def _fields(of_kind: Mapping[str, str] | None) -> Iterable[str]:
+    """The fields of a kind in a layer."""
+    return COPIED if of_kind is None else of_kind
 
 
 def recurrent(

@@ -33,6 +33,7 @@ SMALL = {
 }
 every_small_machine = pytest.mark.parametrize("machine", SMALL.values(), ids=SMALL)
 DETECTOR = SMALL["detector"]
+WITH_ID = ("accum", "norm", "dot", "compare", "id")
 
 
 def brief(value):
@@ -54,11 +55,14 @@ def generic(machine):
     [
         (feedforward(layers=5, copies=2), 1486, 12),
         (feedforward(layers=6, copies=2, kinds=("accum", "norm", "dot")), 942, 14),
+        (feedforward(layers=6, copies=3, kinds=WITH_ID, skip=False), 7521, 20),
+        (feedforward(layers=4, copies=2, kinds=WITH_ID, skip=False), 2102, 10),
+        (feedforward(layers=4, copies=2), 950, 10),
         (recurrent(copies=1), 930, 2),
         (recurrent(copies=5), 20_306, 2),
         (handcrafted_detector(), 8, 3),
     ],
-    ids=["feedforward", "compare-free", "recurrent", "recurrent of five", "detector"],
+    ids=["run-3", "compare-free", "first run", "run-1.1", "run-2", "recurrent", "recurrent of five", "detector"],
 )
 def test_links_are_counted_as_published(machine, soft, fixed):
     assert len(machine.links) == len(set(machine.links)) == soft
@@ -75,6 +79,22 @@ def test_the_recurrent_machine_takes_other_kinds():
     machine = recurrent(4, kinds=("accum", "norm", "compare", "dot", "id"))
     assert len(machine.links) == 20_306
     assert str(machine.links[-1]) == "id-4.false <- id-4.false"
+
+
+def test_without_skip_links_a_layer_reads_the_layer_before_and_the_constants():
+    machine = feedforward(3, 2, kinds=("norm", "id"), letters="a", skip=False)
+    read = {}
+    for link in machine.links:
+        read.setdefault(link.to_neuron, {})[f"{link.from_neuron}.{link.from_field}"] = None
+    copied = ("dict-1", "dict-2", "dict", "norm", "dot", "true", "false")
+    for layer in (1, 2):
+        names = [f"id-{layer}-{copy}.{field}" for copy in (1, 2) for field in copied]
+        before = [f"norm-{layer}-1.norm", *names[:7], f"norm-{layer}-2.norm", *names[7:]]
+        assert [*read[f"id-{layer + 1}-1"]] == ["eos.char", "const_1.const_1", "letter-a.char", *before]
+        assert read[f"norm-{layer + 1}-2"] == read[f"id-{layer + 1}-1"]
+    assert [*read["norm-1-1"]] == [*read["id-1-2"]] == ["input.char"]
+    assert {name.split(".")[0] for name in read["output"]} == {"norm-3-1", "norm-3-2", "id-3-1", "id-3-2"}
+    assert [link.to_field for link in machine.links if link.to_neuron == "id-1-1"] == [*copied]
 
 
 @pytest.mark.parametrize(("layers", "copies"), [(1, 1), (2, 3), (3, 1)])
@@ -194,7 +214,6 @@ def test_accumulators_remember_by_a_fixed_link_only_when_layered():
         lambda: recurrent(kinds=("output",)),
         lambda: feedforward(1, 1, dot_clip=float("nan")),
         lambda: feedforward(1, 1, kinds=("acum",)),
-        lambda: feedforward(1, 1, kinds=("id",)),
     ],
     ids=[
         "no layers",
@@ -209,7 +228,6 @@ def test_accumulators_remember_by_a_fixed_link_only_when_layered():
         "no inner kind",
         "NaN",
         "typo",
-        "kind without fields",
     ],
 )
 def test_builders_refuse_nonsense(build):

@@ -31,6 +31,7 @@ MACHINES = {
     "feedforward": feedforward(2, 2),
     "deep": feedforward(4, 1),
     "compare-free": feedforward(3, 1, ("accum", "norm", "dot")),
+    "layers with id": feedforward(3, 1, ("accum", "norm", "dot", "compare", "id"), skip=False),
     "recurrent": recurrent(1),
     "recurrent two copies": recurrent(2),
 }
