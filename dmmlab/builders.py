@@ -91,7 +91,8 @@ def feedforward(
     Args:
         layers: how many; all neurons of a layer read the same, that is all layers before it.
         copies: neurons of each kind in a layer.
-        kinds: different kinds; one of any fields, as "id", reads and offers dict-1, dict-2, dict, norm, dot, true, false.
+        kinds: different kinds; one of any fields, as "id", reads and offers seven: dict-1, dict-2, dict, norm, dot,
+            true, false.
         dot_clip: the bound of what dot neurons emit.
         letters: characters that get a source each: "letter-a" emits {a: 1} at every tick.
         skip: whether links skip layers. If not, the first layer reads the input only, the others read the constant

@@ -95,6 +95,26 @@ def test_published_first_losses_of_the_compare_free_and_the_recurrent_machine():
     assert objective.loss(machine.vector()) == pytest.approx(633.0662, rel=1e-6)
 
 
+# The journal's feedforward runs before run-3: machine, scale of the first weights, factor of the penalty on rows.
+WITH_ID = ("accum", "norm", "dot", "compare", "id")
+FALSE_STARTS = {
+    "first-feedforward-run": (feedforward(6, 3, WITH_ID, skip=False), 0.2, 0.001),
+    "feedforward-run-1.1": (feedforward(4, 2, WITH_ID, skip=False), 0.01, 0.0),
+    "feedforward-run-2": (feedforward(4, 2), 0.2, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", FALSE_STARTS)
+def test_the_false_starts_of_the_journal_are_reproduced_from_their_seed(name):
+    machine, scale, rows = FALSE_STARTS[name]
+    task = Task(["test string."], ticks=35)
+    objective = Objective(initialize(machine, scale), task, l1=0.001, rows=rows, memory_gradient="truncated")
+    published = [row for row in rows_of("false-start-losses.csv") if row["run"] == name][:10]
+    history = train(objective, len(published), progress=False).history
+    assert history.data_loss == pytest.approx([float(row["data_loss"]) for row in published], rel=1e-5)
+    assert history.l1 == pytest.approx([float(row["l1"]) for row in published], rel=1e-5)
+
+
 # The journal's recurrent runs from Julia's seed 123 at scale 0.2: machine, ticks, penalties.
 RECURRENT = {
     "one copy": (recurrent(1, 100.0), 140, {"l1": 0.1, "l2": 1.0}),
