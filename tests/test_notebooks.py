@@ -14,21 +14,28 @@ from dmmlab.lab.parameters import check_parameters
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "05": {"steps": 20}}
-SMALL |= {"03": {"steps": 3, "longer": 5, "seeds": [123]}}
-SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "03": {"steps": 3}}
-SMALL |= {"11": {"ticks": 24, "words": 600, "steps": 3, "unseen": 2, "compared": 3}}
-SMALL |= {"04": {"one_copy_steps": 3, "five_copy_steps": 2, "rows_steps": 1, "id_steps": 1, "other": ".ab"}}
-SMALL |= {"18": {"longest": 35, "copies": 2, "strings": 2, "repeats": 1}}
-SMALL |= {"10": {"population": 20, "steps": 3, "gradient_steps": 20, "seeds": 2, "largest": 10, "long": 200}}
-SMALL |= {"07": {"longest": 6, "most": 4, "strings": 2}, "08": {"steps": 20, "between": 1, "ours": "published-19"}}
-SMALL |= {"05": {"steps": 700, "long_steps": 30, "window": 50}}
-SMALL |= {"06": {"steps": 20, "compared": 10, "layers": 2}}
-SMALL |= {"09": {"seeds": 1, "fewer": 0, "breakages": 1}, "12": {"tasks": "letters", "seeds": 1}}
-SMALL |= {"07": {"steps": 20}, "08": {"steps": 20, "rounds": 2, "more": 5, "copies": 1}}
-SMALL |= {"11": {"silence": 60, "letter": "t"}, "17": {"steps": 80, "after": 20}}
-SMALL["09"] = {"longest": 6, "most": 4, "strings": 2, "steps": 20, "ours": "published-16"}
-SMALL["10"] = {"steps": 20, "blind_steps": 5, "between": 1, "seeds": 1}
+SMALL = {  # parameters with which a notebook takes a few seconds
+    "01": {"trees": 5},
+    "02": {"string": "aa.", "ticks": 50},
+    "03": {"steps": 3, "longer": 5, "seeds": [123]},
+    "04": {"one_copy_steps": 3, "five_copy_steps": 2, "rows_steps": 1, "id_steps": 1, "other": ".ab"},
+    "05": {"steps": 700, "long_steps": 30, "window": 50},
+    "06": {"steps": 20, "compared": 10, "layers": 2},
+    "07": {"steps": 20},
+    "08": {"steps": 20, "rounds": 2, "more": 5, "copies": 1},
+    "09": {"longest": 6, "most": 4, "strings": 2, "steps": 20, "ours": "published-16"},
+    "10": {"steps": 20, "blind_steps": 5, "between": 1, "seeds": 1},
+    "11": {"silence": 60, "letter": "t"},
+    "12": {"seeds": 1},
+    "13": {"population": 20, "steps": 3, "gradient_steps": 20, "seeds": 2, "largest": 10},
+    "14": {"population": 20, "steps": 3, "gradient_steps": 20, "seeds": 2},
+    "15": {"ticks": 24, "words": 600},
+    "16": {"steps": 3, "unseen": 2, "compared": 3},
+    "17": {"steps": 80, "after": 20},
+    "18": {"longest": 35, "copies": 2, "strings": 2, "repeats": 1},
+    "19": {"tasks": "letters", "seeds": 1},
+    "99": {},
+}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # papermill, jupyter_client and their kin
