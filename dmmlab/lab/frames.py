@@ -23,7 +23,8 @@ class Table(pd.DataFrame):
         return self.to_string(**self._look())
 
     def _repr_html_(self) -> str:
-        return self.to_html(notebook=True, max_rows=None, **self._look())
+        with pd.option_context("display.max_colwidth", None):  # sentences are shown whole
+            return self.to_html(notebook=True, max_rows=None, **self._look())
 
 
 def _significant(value: float, digits: int) -> str:

@@ -40,3 +40,7 @@ def test_drawing_does_not_wait_for_pandas():
     code = "import sys, dmmlab; dmmlab.say, dmmlab.save_figure; print({'pandas'} & {*sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded == "set()\n"
+
+
+def test_long_text_is_shown_whole():
+    assert "word " * 30 in dmm.table([{"text": "word " * 30 + "end"}])._repr_html_()
