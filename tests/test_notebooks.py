@@ -36,13 +36,6 @@ SMALL = {  # parameters with which a notebook takes a few seconds
     "19": {"tasks": "letters", "seeds": 1},
     "99": {},
 }
-SMALL = {"01": {"trees": 5}, "02": {"string": "aa.", "ticks": 50}, "03": {"steps": 3}, "05": {"steps": 20}}
-SMALL |= {"11": {"ticks": 24, "words": 600, "steps": 3, "unseen": 2, "compared": 3}}
-SMALL |= {"04": {"steps": 3, "five_copy_steps": 1, "longest": 35}}
-SMALL |= {"10": {"population": 20, "steps": 3, "gradient_steps": 20, "seeds": 2, "largest": 10, "long": 200}}
-SMALL |= {"06": {"steps": 20, "rounds": 2, "tries": 1, "copies": 1}}
-SMALL |= {"07": {"longest": 6, "most": 4, "strings": 2}, "08": {"steps": 20, "between": 1, "ours": "published-19"}}
-SMALL |= {"12": {"seeds": 1}, "19": {"tasks": "letters", "seeds": 1}}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # papermill, jupyter_client and their kin
