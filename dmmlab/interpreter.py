@@ -17,7 +17,7 @@ from autograd.tracer import getval
 from dmmlab import trees
 from dmmlab.differentiation import def_bilinear
 from dmmlab.files import DMMError
-from dmmlab.inputs import Inputs
+from dmmlab.inputs import Inputs, Text
 from dmmlab.machines import Machine
 from dmmlab.neurons import Ops, check_gradient, find_kind
 from dmmlab.rewriting import find_wiring, first_outputs
@@ -107,24 +107,26 @@ def up(neurons: Mapping[str, str], inputs: VValue, ops: Ops, memory_gradient: st
 
 def cycle(
     machine: Machine,
-    string: str,
+    string: Text,
     ticks: int | None = None,
     ticks_per_character: int = 10,
     weights: VValue | None = None,
     memory_gradient: str = "full",
     tie_order: str | None = None,
     start: VValue | None = None,
+    after_end: str = "repeat",
 ) -> Iterator[Tick]:
     """The machine on a string, one `Tick` after another, the first being tick 1. A neuron of kind `self` rewrites it.
 
     Args:
         machine: neurons, and the matrices that begin.
-        string: what the input emits, a character at a time; or a tuple of words.
+        string: what the input emits, a character at a time; or a list of words, numbers, dicts (see `Inputs`).
         ticks: how many; None for len(string) · ticks_per_character + 20.
         ticks_per_character: ticks from one character to the next.
         weights: replaces the machine's trainable matrix; autograd may trace it.
         memory_gradient: "full", or "truncated": no gradient passes through memories.
         tie_order: where the gradient goes at ties of a max-norm (see `max_norm`).
+        after_end: what comes after the last step, "repeat" or "nothing".
         start: outputs before tick 1, neuron → field → value (zero by default), as an earlier run left them.
 
     Raises DMMError for nonsense, and, naming the tick, for what fails in one; it has the `outputs` before that tick.
@@ -132,10 +134,11 @@ def cycle(
     >>> [float(tick.outputs["timer"]["timer"]) for tick in dmm.cycle(dmm.handcrafted_detector(), "a", ticks=3)]
     [1.0, 2.0, 3.0]
     """
-    fed = Inputs([string], ticks, ticks_per_character)
+    fed = Inputs([string], ticks, ticks_per_character, after_end=after_end)
+    machine = machine.reading_values() if fed.has_values else machine
     check_gradient(memory_gradient, tie_order)
     matrix = (machine.weights if weights is None else weights) + machine.fixed
-    ops = Ops(machine.dot_clip, string, fed.ticks_per_character[0], tie_order)
+    ops = Ops(machine.dot_clip, fed.streams[0], fed.ticks_per_character[0], tie_order)
     outputs = first_outputs(machine, matrix, start)
     with _at_tick(1, outputs):
         matrix, neurons = find_wiring(machine, matrix, outputs)
@@ -159,7 +162,7 @@ def _at_tick(tick: int, before: VValue) -> Iterator[None]:
 
 
 def trace(
-    machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10, **options: Any
+    machine: Machine, string: Text, ticks: int | None = None, ticks_per_character: int = 10, **options: Any
 ) -> list[Tick]:
     """Every neuron's inputs and outputs at every tick, as V-values; item 0 is tick 1. Arguments as for `cycle`.
 
@@ -169,7 +172,7 @@ def trace(
     return list(cycle(machine, string, ticks, ticks_per_character, **options))
 
 
-def answers(machine: Machine, string: str, ticks: int | None = None, **options: Any) -> np.ndarray:
+def answers(machine: Machine, string: Text, ticks: int | None = None, **options: Any) -> np.ndarray:
     """What arrives at the output neuron: an array (ticks, 2) of left and right. Arguments as for `cycle`.
     The interpreter's counterpart of `dmmlab.run`; differentiable with respect to `weights`.
 

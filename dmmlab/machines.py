@@ -18,7 +18,8 @@ from dmmlab.vvalues import VValue, from_leaves
 
 DOT_CLIP = 4.0
 SOURCES = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1"}  # name → kind
-OUTER = (*SOURCES.values(), "output")  # the kinds at the border, of fixed fields
+SOURCE_KINDS = (*SOURCES.values(), "value_input")
+OUTER = (*SOURCE_KINDS, "output")  # the kinds at the border, of fixed fields
 FORMAT = "dmmlab machine 1"
 
 
@@ -129,6 +130,11 @@ class Machine:
         return self._vector.copy()
 
     # ---- others like it ----
+
+    def reading_values(self) -> Machine:
+        """The same machine with an input (of kind `value_input`) for steps that are any V-values."""
+        kinds = {name: "value_input" if kind == "input" else kind for name, kind in self.neurons.items()}
+        return replace(self, neurons=kinds)
 
     def with_vector(self, vector: np.ndarray) -> Machine:
         """The same machine and links with the weights of an array of shape (links,), in link order."""

@@ -30,7 +30,7 @@ class Ops:
     """What a kind may compute with, here on V-values and floats; the engine has the same operations on its streams."""
 
     dot_clip: float
-    string: str | Sequence[str] = ""
+    stream: Sequence[VValue] = ()
     ticks_per_character: int = 10
     tie_order: str | None = None
 
@@ -56,12 +56,19 @@ class Ops:
         """A number limited to ±bound; where it reaches the bound its derivative is 0."""
         return a if -bound < a < bound else np.sign(getval(a)) * bound
 
-    def character(self, timer: float) -> VValue:
-        """The character of the input string that is due when the timer shows this number, as {c: 1}, or zero."""
+    def _step(self, timer: float) -> VValue:
+        """The step of the input that is due when the timer shows this number, or zero; the last comes again."""
         place, rest = divmod(getval(timer), self.ticks_per_character)
-        if rest or place < 0:
-            return VValue()
-        return VValue({self.string[min(int(place), len(self.string) - 1)]: 1.0})
+        return VValue() if rest or place < 0 else self.stream[min(int(place), len(self.stream) - 1)]
+
+    def character(self, timer: float) -> VValue:
+        """The step that is due, without the number that it may have of its own: a character c is {c: 1}."""
+        step = self._step(timer)
+        return VValue({key: part for key, part in step.items() if key != NUMBER}) if NUMBER in step else step
+
+    def amount(self, timer: float) -> float:
+        """The number of the step that is due, a number."""
+        return float(self._step(timer))
 
 
 Fields = Mapping[str, Any]
@@ -199,6 +206,13 @@ def _timer(x: Fields, ops: Ops) -> Fields:
 @kind("input", {"timer": SCALAR}, {"char": CHARS})
 def _input(x: Fields, ops: Ops) -> Fields:
     return {"char": ops.character(ops.number(x["timer"]))}
+
+
+@kind("value_input", {"timer": SCALAR}, {"char": STREAM})
+def _value_input(x: Fields, ops: Ops) -> Fields:
+    """An input for steps that are any V-values."""
+    timer = ops.number(x["timer"])
+    return {"char": ops.add(ops.character(timer), ops.amount(timer))}
 
 
 @kind("output", TWO_SCALARS, {})

@@ -84,7 +84,7 @@ def run_adjoints(tape, values, gradients, begin, end, t, n):
             norm_adjoint(tape.ranks, values, gradients, to, a, rows, t, n)
         elif code == op.INNER:
             inner_adjoint(values, gradients, to, a, b, rows, t, n)
-        elif code != op.FILL and code != op.CHARACTER:
+        elif code < op.FILL:
             for r in range(rows):
                 formula_adjoint(code, tape.constants[extra], values, gradients, to + r, a + r, b + r, t, n)
 

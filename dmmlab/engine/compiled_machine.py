@@ -12,11 +12,11 @@ from autograd.tracer import isbox
 from dmmlab.engine import runs
 from dmmlab.engine.compiler import PLACE, compile_machine
 from dmmlab.engine.jit import call
-from dmmlab.engine.layout import Layout
+from dmmlab.engine.layout import Layout, free_keys
 from dmmlab.engine.tape import Packed, pack
 from dmmlab.engine.threads import buffers, run_in_threads
 from dmmlab.files import DMMError, check_positive
-from dmmlab.inputs import Inputs
+from dmmlab.inputs import Inputs, Text
 from dmmlab.machines import Machine
 from dmmlab.neurons import check_gradient
 
@@ -60,10 +60,11 @@ class Engine:
         check_gradient("full", tie_order)
         self.strings, self.ticks, self.ticks_per_character = inputs.strings, inputs.ticks, inputs.ticks_per_character
         self.links, self.dtype, self.tie_order = len(machine.links), dtype, tie_order
-        structure = compile_machine(machine)
+        structure = compile_machine(machine.reading_values() if inputs.has_values else machine)
         # The links along which something can flow to the output.
         self.used = np.isin(np.arange(self.links), structure.entries[:, PLACE])
-        keys = [len({*string} - structure.letters.keys()) for string in self.strings]
+        self._streams = inputs.streams
+        keys = [len(free_keys(stream, structure.letters)) for stream in self._streams]
         layouts = {count: Layout(structure, count) for count in {*keys}}
         self._layouts = [layouts[count] for count in keys]
         rows, ticks = np.array([layout.rows for layout in self._layouts]), np.array(self.ticks)
@@ -80,7 +81,7 @@ class Engine:
         tapes = []
         for i, layout in enumerate(self._layouts):
             run = self.ticks[i], self.ticks_per_character[i], *self._cuts[i]
-            tapes.append(layout.tape(self.strings[i], run, self.tie_order, truncated))
+            tapes.append(layout.tape(self._streams[i], run, self.tie_order, truncated))
         return pack(tapes, self.dtype)
 
     @cached_property
@@ -209,12 +210,17 @@ def _answers_vjp(ans: Array, weights: Array, engine: Engine, memory_gradient: st
 defvjp(_traced_answers, _answers_vjp, argnums=(0,))
 
 
-def run(machine: Machine, string: str, ticks: int | None = None, ticks_per_character: int = 10) -> Array:
+def run(
+    machine: Machine, string: Text, ticks: int | None = None, ticks_per_character: int = 10, after_end: str = "repeat"
+) -> Array:
     """Run a machine on a string: an array (ticks, 2) of left and right, the numbers that arrive at its output.
+    A list of words, numbers or dicts is a string too, and `after_end` says what follows it (see `Inputs`).
     `ticks=None` runs len(string)·ticks_per_character + 20 ticks. Raises DMMError for a string without characters or
     fewer than one tick. `dmm.answers` computes the same with the interpreter.
 
     >>> dmm.run(dmm.handcrafted_detector(), "hello. all.")[109]  # tick 110
     array([3., 2.])
     """
-    return Engine(machine, Inputs([string], ticks, ticks_per_character)).answers(machine.vector())[0]
+    return Engine(machine, Inputs([string], ticks, ticks_per_character, after_end=after_end)).answers(machine.vector())[
+        0
+    ]

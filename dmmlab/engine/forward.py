@@ -48,15 +48,20 @@ def running_sums(values, to, a, rows, t, n):
 
 
 @compiled
-def character(steps, speed, values, to, a, rows, t, n):
-    """The step that is due when the timer shows this number."""
+def due(tape, code, values, to, a, rows, t, n):
+    """What the step that is due when the timer shows this number has of characters, or of numbers."""
+    speed, last = tape.sizes[SPEED], len(tape.amounts) - 1.0
     for r in range(to, to + rows):
         values[r, t : t + n] = 0.0
     for i in range(t, t + n):
         timer = values[a, i]
         if timer >= 0 and timer % speed == 0:
-            step = min(timer // speed, len(steps) - 1.0)
-            values[to + steps[int(step)], i] = 1.0
+            step = int(min(timer // speed, last))
+            if code == op.AMOUNT:
+                values[to, i] = tape.amounts[step]
+            else:
+                for j in range(tape.steps[step], tape.steps[step + 1]):
+                    values[to + tape.parts[j], i] = tape.heights[j]
 
 
 @compiled
@@ -115,8 +120,8 @@ def run_formulas(tape, values, begin, end, t, n):
         code, to, a, b, rows, extra = fields(tape.code, c)
         if code == op.SUM:
             running_sums(values, to, a, rows, t, n)
-        elif code == op.CHARACTER:
-            character(tape.steps, tape.sizes[SPEED], values, to, a, rows, t, n)
+        elif code == op.CHARACTER or code == op.AMOUNT:
+            due(tape, code, values, to, a, rows, t, n)
         elif code == op.NORM or code == op.INNER:
             reduction(code, values, to, a, b, rows, t, n)
         else:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dmmlab.engine.keys import FREE, NUM
 from dmmlab.trees import NUMBER
 
-SUM, ADD, SUBTRACT, COPY, NEGATE, INNER, NORM, RELU, STEP, CLIP, FILL, CHARACTER = range(12)
+SUM, ADD, SUBTRACT, COPY, NEGATE, INNER, NORM, RELU, STEP, CLIP, FILL, CHARACTER, AMOUNT = range(13)
 
 
 class Stream(NamedTuple):
@@ -146,8 +146,15 @@ class InstructionWriter:
         return to
 
     def character(self, timer: Stream) -> Stream:
+        return self._due(CHARACTER, FREE | sum(self.letters.values()), timer)
+
+    def amount(self, timer: Stream) -> Stream:
+        return self._due(AMOUNT, NUM, timer)
+
+    def _due(self, code: int, bits: int, timer: Stream) -> Stream:
+        """What the step that is due has of these classes."""
         if not timer.classes:  # a clock that stands at zero
             timer = self._fill(self.allot(NUM), 0.0)
-        to = self.allot(FREE | sum(self.letters.values()))
-        self.code.append(Instruction(CHARACTER, to.first, timer.first, -1, to.chunks, 0))
+        to = self.allot(bits)
+        self.code.append(Instruction(code, to.first, timer.first, -1, to.chunks, 0))
         return to

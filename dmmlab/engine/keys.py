@@ -53,6 +53,9 @@ class KeySets:
     def character(self, timer: int) -> int:
         return FREE | sum(self.letters.values())
 
+    def amount(self, timer: int) -> int:
+        return NUM
+
 
 def refuse_trees(machine: Machine) -> None:
     """Raises DMMError for a machine that computes with trees of any depth, which only the interpreter does."""

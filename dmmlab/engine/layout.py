@@ -5,7 +5,7 @@ A chunk of `FREE` characters has a row for each character that only the string k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -13,14 +13,32 @@ import numpy as np
 from dmmlab.engine.compiler import CUT, PLACE, SOURCE, TARGET, Structure
 from dmmlab.engine.keys import FREE
 from dmmlab.engine.tape import KEPT, TICKS, Tape
+from dmmlab.trees import NUMBER
+from dmmlab.vvalues import VValue
 
 Array = np.ndarray
+Key = str | tuple[str, ...]
+Stream = Sequence[VValue]
 
 
 def _spans(counts: Sequence[int]) -> tuple[Array, Array]:
     """Where neighbouring spans of so many begin and end."""
     ends = np.cumsum(counts)
     return ends - counts, ends
+
+
+def parts_of(step: VValue) -> Iterator[tuple[Key, float]]:
+    """What a step has beside its own number: keys and numbers. The key of a path of one is that string."""
+    for path, height in step.leaves():
+        path = path[:-1] if path[-1] == NUMBER else path
+        if path:
+            yield (path[0] if len(path) == 1 else path), height
+
+
+def free_keys(stream: Stream, letters: Collection[str]) -> list[Key]:
+    """The keys of a stream that no kind emits by itself, in their order."""
+    keys = {key for step in {*stream} for key, _ in parts_of(step)} - {*letters}
+    return sorted(keys, key=lambda key: (key,) if isinstance(key, str) else key)
 
 
 class Layout:
@@ -76,7 +94,10 @@ class Layout:
             states=np.concatenate(self.emitted),
             answers=self.starts[self.structure.answers],
             steps=np.zeros(0, int),
+            parts=np.zeros(0, int),
             sizes=np.array([self.rows, 0, 0, 0, 1, *counts, len(fed) + len(warm), self.frozen, truncated]),
+            heights=np.zeros(0),
+            amounts=np.zeros(0),
             constants=self.structure.constants,
             fixed=self.structure.fixed,
             ranks=np.ones(self.rows),
@@ -110,21 +131,28 @@ class Layout:
 
     # ---- what a string says ----
 
-    def tape(self, string: Sequence[str], run: Sequence[int], tie_order: str | None, truncated: bool) -> Tape:
-        """The tape of a string of these steps; `run` are its sizes from `TICKS` to `KEPT`."""
+    def tape(self, stream: Stream, run: Sequence[int], tie_order: str | None, truncated: bool) -> Tape:
+        """The tape of a stream of these steps; `run` are its sizes from `TICKS` to `KEPT`."""
         shared, letters = self.truncated if truncated else self.full, self.structure.letters
-        free = sorted({*string} - letters.keys())  # that no kind emits by itself
+        free = free_keys(stream, letters)
         places = {key: i for i, key in enumerate([*free, *sorted(letters, key=letters.get)])}
         sizes = shared.sizes.copy()
         sizes[TICKS : KEPT + 1] = run
-        tape = shared._replace(steps=np.array([places[step] for step in string]), sizes=sizes)
+        parts = [[*parts_of(step)] for step in stream]
+        tape = shared._replace(
+            steps=np.append(0, np.cumsum([len(step) for step in parts])),
+            parts=np.array([places[key] for step in parts for key, _ in step], int),
+            heights=np.array([height for step in parts for _, height in step], float),
+            amounts=np.array([float(step) for step in stream]),
+            sizes=sizes,
+        )
         return tape if tie_order is None else tape._replace(ranks=self._ranks(free, tie_order))
 
     def _ranks(self, free: Sequence[str], tie_order: str) -> Array:
         """The places of all rows' keys in that order, from 2 on; 1 for those not in it and for numbers."""
         ranks, letters = np.ones(self.rows), {bit: key for key, bit in self.structure.letters.items()}
         for start, which in zip(self.starts, self.structure.chunks, strict=False):
-            keys = free if which == FREE else [letters[which]] if which in letters else []
+            keys = [*map(str, free)] if which == FREE else [letters[which]] if which in letters else []
             ranks[start : start + len(keys)] = [2 + tie_order.rfind(key) for key in keys]
         return ranks
 

@@ -96,7 +96,8 @@ def many_losses(
 ):
     """Losses (strings, members), and gradients of `factor` times them, `out` (strings, members, links) if it has rows.
 
-    A loss is the sum of the squared errors of the answers against `targets`, (members or 1, strings, ticks, 2). If not
+    A loss is the sum of the squared errors of the answers against `targets`, (members or 1, strings, ticks, 2), where
+    these are numbers. If not
     `squared`, `targets` are the gradient of the answers, whatever it comes from, and the losses mean nothing.
     """
     for string in range(first, last):
@@ -109,9 +110,12 @@ def many_losses(
             loss = 0.0
             for t in range(len(answers)):
                 for side in range(2):
-                    error = answers[t, side] - target[t, side]
+                    wanted = target[t, side]
+                    error = answers[t, side] - wanted
+                    if wanted != wanted:  # not a number: nothing is asked here
+                        error = factor * 0
                     loss += error * error
-                    answers[t, side] = 2.0 * factor * error if squared else target[t, side]
+                    answers[t, side] = 2.0 * factor * error if squared else wanted
             losses[string, member] = loss
             if out.shape[1]:
                 out[string, member] = 0.0

@@ -56,7 +56,7 @@ def run_changes(tape, values, tangents, begin, end, t, n):
             norm_tangent(values, tangents, to, a, rows, t, n)
         elif code == op.INNER:
             inner_tangent(values, tangents, to, a, b, rows, t, n)
-        elif code != op.CHARACTER:
+        elif code < op.CHARACTER:
             for r in range(rows):
                 formula_tangent(code, tape.constants[extra], values, tangents, to + r, a + r, b + r, t, n)
 

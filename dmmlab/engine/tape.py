@@ -31,14 +31,17 @@ class Tape(NamedTuple):
     entries: Array  # (2, entries): the row that is multiplied, and the place of its weight
     states: Array  # rows of output fields: all that the next tick knows
     answers: Array  # the two rows of the output
-    steps: Array  # at which row of the input's stream each step of the string lies
+    steps: Array  # where the parts of each step begin among all parts, and the end of the last
+    parts: Array  # the row of the input's stream of each part
     sizes: Array
-    constants: Array  # from here on, numbers
+    heights: Array  # from here on, numbers: what the parts add
+    amounts: Array  # the steps' own numbers
+    constants: Array
     fixed: Array  # weights of the fixed links
     ranks: Array  # of every row, from 1 on: at a tie of a max-norm the highest gets the gradient
 
 
-FIRST_FLOAT = Tape._fields.index("constants")
+FIRST_FLOAT = Tape._fields.index("heights")
 Packed = tuple[Array, Array, Array]
 
 
@@ -80,7 +83,10 @@ def unpack(packed, i):
         part(whole, spans, 5),
         part(whole, spans, 6),
         part(whole, spans, 7),
-        part(floats, spans, 8),
+        part(whole, spans, 8),
         part(floats, spans, 9),
         part(floats, spans, 10),
+        part(floats, spans, 11),
+        part(floats, spans, 12),
+        part(floats, spans, 13),
     )

@@ -19,7 +19,7 @@ import matplotlib
 
 from dmmlab.files import DMMError, atomic_write, check_int
 from dmmlab.lab.layers import Wire, layers_of, parts_of, places_of
-from dmmlab.machines import SOURCES, Machine
+from dmmlab.machines import SOURCE_KINDS, Machine
 from dmmlab.neurons import find_kind
 
 MANY, HAIRLINE = 60, 150  # soft links: beyond the first a picture has no labels, beyond the second mere hairlines
@@ -32,7 +32,7 @@ UNFOLD = (
 POSITIVE, NEGATIVE, QUIET = "#0072B2", "#D55E00", "#888888"
 FILLS = {"accum": "#E6F0E3", "norm": "#FFF6DC", "dot": "#F4E9F2", "compare": "#E4F1F2"}
 SOURCE = {"shape": "ellipse", "fillcolor": "#EEEEEE"}
-SHAPES = dict.fromkeys(SOURCES, SOURCE) | {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
+SHAPES = dict.fromkeys(SOURCE_KINDS, SOURCE) | {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
 # Readers of an SVG may lack the first font. The label is Graphviz's own, but pygraphviz forgets that in the first graph
 # of a process.
 DEFAULTS = r"""	fontname="DejaVu Sans,Verdana,sans-serif"

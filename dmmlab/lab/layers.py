@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from dmmlab.engine.graphs import reached
-from dmmlab.machines import SOURCES, Link, Machine
+from dmmlab.machines import SOURCE_KINDS, Link, Machine
 
 
 class Wire(NamedTuple):
@@ -34,7 +34,7 @@ def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[Wi
 
 def _live(kinds: Mapping[str, str], wires: list[Wire]) -> set[str]:
     """Outputs, and neurons that lie on a way from a source to an output."""
-    sources = [name for name, kind in kinds.items() if kind in SOURCES]
+    sources = [name for name, kind in kinds.items() if kind in SOURCE_KINDS]
     outputs = [name for name, kind in kinds.items() if kind == "output"]
     fed = reached(sources, [(link.from_neuron, link.to_neuron) for link, _, _ in wires])
     used = reached(outputs, [(link.to_neuron, link.from_neuron) for link, _, _ in wires])
@@ -60,7 +60,7 @@ def _ranks(kinds: Mapping[str, str], wires: list[Wire]) -> dict[str, int]:
     before = defaultdict(set)
     for link, _, _ in wires:
         before[link.to_neuron].add(link.from_neuron)
-    ranks = {name: 0 for name, kind in kinds.items() if kind in SOURCES}
+    ranks = {name: 0 for name, kind in kinds.items() if kind in SOURCE_KINDS}
     for start in sorted(kinds, key=lambda name: kinds[name] != "output"):
         way = [start]  # from an output down to the neuron in hand
         while way:

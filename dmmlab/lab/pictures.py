@@ -98,7 +98,7 @@ def _ends(link: Link, kinds: Mapping, places: Places) -> list[tuple[float, float
 
 
 def _mark(kind: str) -> dict[str, object]:
-    look = {"marker": MARKS.get(kind, "h"), "ms": 4, "ls": "", "zorder": 3}
+    look = {"marker": MARKS.get(kind.removeprefix("value_"), "h"), "ms": 4, "ls": "", "zorder": 3}
     return look | {"mfc": FILLS.get(kind, "white"), "mec": "#555555", "mew": 0.6}
 
 

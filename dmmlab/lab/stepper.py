@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dmmlab import trees
 from dmmlab.files import DMMError, atomic_write, check_int
-from dmmlab.inputs import Inputs
+from dmmlab.inputs import Inputs, Text, value_of
 from dmmlab.interpreter import trace
 from dmmlab.lab.circuits import HAIRLINE, Drawing, draw
 from dmmlab.lab.layers import parts_of
@@ -55,12 +55,13 @@ class Stepper:
 
 def step_through(
     machine: Machine,
-    string: str | Sequence[str],
+    string: Text,
     ticks: int | None = None,
     ticks_per_character: int = 10,
     compare: Machine | None = None,
     titles: Sequence[str] = (),
     start_at: int = 1,
+    after_end: str = "repeat",
 ) -> Stepper:
     """The circuit with the values on its wires at one tick, with buttons, a slider and keys to go to another.
 
@@ -76,14 +77,16 @@ def step_through(
     titles = titles or (("",) if compare is None else ("first machine", "second machine"))
     if isinstance(titles, str) or len(titles) != len(machines):
         raise DMMError(f"titles are {titles!r}; give a list of one for each machine, {len(machines)} in all")
-    fed = Inputs([string], ticks, ticks_per_character)
-    (ticks,), (speed,) = fed.ticks, fed.ticks_per_character
+    fed = Inputs([string], ticks, ticks_per_character, after_end=after_end)
+    (ticks,), (speed,), (string,) = fed.ticks, fed.ticks_per_character, fed.strings
+    machines = [machine.reading_values() if fed.has_values else machine for machine in machines]
     if check_int("start_at", start_at) > ticks:
         raise DMMError(f"start_at is {start_at}; there are {ticks} ticks, begin with one of them")
     numbers: dict[str, int] = {}
-    shown = [_record(each, (string, ticks, speed), numbers) for each in machines]
+    shown = [_record(each, (string, ticks, speed, after_end), numbers) for each in machines]
     shown = [record | {"title": str(title)} for record, title in zip(shown, titles, strict=True)]
-    data = {"words": [*string], "perCharacter": speed, "ticks": ticks, "start": start_at, "machines": shown}
+    words = [step if isinstance(step, str) else value_of(step).to_json() for step in string]
+    data = {"words": words, "perCharacter": speed, "ticks": ticks, "start": start_at, "machines": shown}
     data["values"] = [json.loads(text) for text in numbers]
     drawings = [draw(each, live_only=True, value_slots=True) for each in machines]
     words = f"{' and '.join(each.summary for each in drawings)}; {ticks} ticks"
@@ -97,7 +100,7 @@ def _record(machine: Machine, run: tuple, numbers: dict[str, int]) -> dict:
     kinds, wires = parts_of(machine, live_only=True)
     if sum(not fixed for _, _, fixed in wires) > HAIRLINE:
         raise DMMError(f"{len(wires)} links are too many to read; prune the machine to at most {HAIRLINE}")
-    ticks = trace(machine, *run)
+    ticks = trace(machine, *run[:3], after_end=run[3])
     neurons = []
     for name, kind in kinds.items():
         inputs = _streams(find_kind(kind).inputs, [tick.inputs[name] for tick in ticks], numbers)

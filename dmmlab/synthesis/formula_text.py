@@ -23,6 +23,19 @@ class Input(Function):
     is_nonnegative = True
 
 
+class Channel(Input):
+    """Channel(a, t): what the input, a V-value, holds at a."""
+
+    is_nonnegative = None
+    is_real = True
+
+
+class Amount(Function):
+    """Amount(t): the number of the input at tick t."""
+
+    is_real = True
+
+
 class Clock(Function):
     """Clock(t): what the timer shows at tick t."""
 
@@ -57,12 +70,14 @@ def exact(x: float) -> Expr:
 
 
 TEXT = {
-    "Input": "input", "Clock": "t", "Total": "Σ {}", "MaxNorm": "max-norm({})", "Inner": "⟨{}, {}⟩", "Abs": "|{}|",
+    "Input": "input", "Channel": "input", "Amount": "number", "Clock": "t",
+    "Total": "Σ {}", "MaxNorm": "max-norm({})", "Inner": "⟨{}, {}⟩", "Abs": "|{}|",
     "clip": "clip({}, ±{})", "count": "count of {}", "count now": "count of {} in input", "other": "{}({})",
     "letter": "{}", "-": "−", "*": "·", "**": "^",
 }  # fmt: skip
 LATEX = {
-    "Input": r"\mathrm{{input}}", "Clock": "t", "Total": r"\textstyle\sum {}", "MaxNorm": r"\lVert {} \rVert_\infty",
+    "Input": r"\mathrm{{input}}", "Channel": r"\mathrm{{input}}", "Amount": r"\mathrm{{number}}", "Clock": "t",
+    "Total": r"\textstyle\sum {}", "MaxNorm": r"\lVert {} \rVert_\infty",
     "Inner": r"\langle {}, {} \rangle", "Abs": r"\lvert {} \rvert", "clip": r"\operatorname{{clip}}({}, \pm {})",
     "count": r"\#{}", "count now": r"\#{}\,(\mathrm{{input}})", "other": r"\operatorname{{{}}}({})",
     "letter": r"\text{{{}}}", r"'\'": r"\text{'∖'}", "'^'": r"\text{'ˆ'}", "'~'": r"\text{'˜'}",
@@ -73,7 +88,7 @@ LATEX |= {f"'{letter}'": rf"\text{{'\{letter}'}}" for letter in "{}%#&_$"}
 
 def delay_of(e: Expr, otherwise: int = 0) -> int:
     """How many ticks after the input it arrives; `otherwise` for what never changes."""
-    return min((int(T - leaf.args[-1]) for leaf in e.atoms(Input, Clock)), default=otherwise)
+    return min((int(T - leaf.args[-1]) for leaf in e.atoms(Input, Amount, Clock)), default=otherwise)
 
 
 class Printer(StrPrinter):

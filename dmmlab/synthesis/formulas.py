@@ -7,6 +7,7 @@ product with a letter counts that letter, and a running sum a tick ago plus what
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from dmmlab.synthesis.formula_text import (
     ANY,
     LATEX,
     TEXT,
+    Amount,
+    Channel,
     Clock,
     Inner,
     Input,
@@ -42,6 +45,7 @@ class Symbolic:
     """`dmmlab.neurons.Ops` on streams of expressions."""
 
     dot_clip: float
+    input: type[Input] = Input
 
     def add(self, a: Stream, b: Stream) -> Stream:
         return (a + b).applyfunc(_fold)
@@ -73,6 +77,8 @@ class Symbolic:
         return _number(Heaviside(a[1], 0))
 
     def clip(self, a: Stream, bound: float) -> Stream:
+        if bound == sys.float_info.max:  # none
+            return a
         return _number(Max(-exact(bound), Min(exact(bound), a[1])))
 
     def constant(self, tree: Mapping[str, float]) -> Stream:
@@ -80,9 +86,16 @@ class Symbolic:
         return Stream([Add(*letters), exact(tree.get(NUMBER, 0.0))])
 
     def character(self, timer: Stream) -> Stream:
-        if not isinstance(timer[1], Clock):
-            raise DMMError("the input reads something else than the clock; there is no formula for that")
-        return Stream([Input(ANY, timer[1].args[0] + 1), 0])
+        return Stream([self.input(ANY, _next(timer)), 0])
+
+    def amount(self, timer: Stream) -> Stream:
+        return _number(Amount(_next(timer)))
+
+
+def _next(timer: Stream) -> Expr:
+    if not isinstance(timer[1], Clock):
+        raise DMMError("the input reads something else than the clock; there is no formula for that")
+    return timer[1].args[0] + 1
 
 
 def _number(x: Expr) -> Stream:
@@ -119,7 +132,8 @@ def formula(machine: Machine) -> Formula:
     machine = remove_dead(machine)
     weights = [*zip(machine.links, machine.vector().tolist(), strict=True), *machine.fixed_links.items()]
     memories = {link.to_neuron for link in machine.fixed_links if link.to_neuron == link.from_neuron}
-    ops, known = Symbolic(machine.dot_clip), {}
+    ops = Symbolic(machine.dot_clip, Channel if "value_input" in machine.neurons.values() else Input)
+    known = {}
     for name in topological_order(machine):
         kind = find_kind(machine.neurons[name])
         if name in memories and len(kind.outputs or ()) > 1:
