@@ -65,7 +65,7 @@ class Objective:
         # The links of an input field stand together.
         self._row_sizes = [len([*row]) for _, row in groupby(machine.links, key=lambda link: link[:2])]
         self._targets = np.ascontiguousarray(task.targets.astype(dtype))
-        self._counted = numpy.broadcast_to(task.valid_ticks > 0, self._targets.shape)
+        self._counted = task.asked
 
     def data_loss(self, weights: Array) -> float | Array:
         """The data loss, without penalties. May be differentiated by autograd."""
@@ -116,8 +116,7 @@ class Objective:
         """A hash of everything that decides the course of a training: machine, task, penalties, kind of gradient."""
         task, engine = self.task, self.engine
         content = [
-            [self.machine.to_dict(), task.teacher.to_dict()],
-            [task.strings, task.ticks, task.ticks_per_character],
+            [self.machine.to_dict(), task.describe()],
             [self.l1, self.l2, self.rows, self.memory_gradient, self.tie_order, np.dtype(engine.dtype).name],
             [engine.segments(i) for i in range(len(task.strings))],
         ]

@@ -142,9 +142,9 @@ def test_words_are_characters_of_any_length():
     np.testing.assert_array_equal(Task([tuple("ab.a")]).targets, Task(["ab.a"]).targets)
 
 
-@pytest.mark.parametrize("words", [(), ("a", ""), ("a", 1), ("a", ":number"), ("a", None), (("a",),)], ids=str)
-def test_tuples_that_are_no_words_are_refused(words):
-    with refused("words"):
+@pytest.mark.parametrize("words", [(), ("a", ""), ("a", ":number"), ("a", None), (("a",),)], ids=str)
+def test_tuples_that_are_no_steps_are_refused(words):
+    with refused(repr(words)):
         Task([words])
 
 
