@@ -19,8 +19,8 @@ _ROOMS = {  # each looks down on those before it
     "engine": "Engine run",
     "learn": "Adam Objective Task Training estimate_gradient evolve initialize train",
     "synthesis": (
-        "Formula Synthesis Verification canonical embed formula random_strings remove_dead same_program synthesize "
-        "synthesize_all verify"
+        "Examination Formula Synthesis Verification canonical embed formula random_strings remove_dead same_program "
+        "synthesize synthesize_all to_python verify"
     ),
     "examples": "PROGRAMS Program TASKS automaton find_task task",
     "lab": (

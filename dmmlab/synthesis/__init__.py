@@ -4,13 +4,15 @@ from typing import Any
 
 from dmmlab.synthesis.canonical_form import canonical, same_program
 from dmmlab.synthesis.embedding import embed
+from dmmlab.synthesis.examination import Examination
+from dmmlab.synthesis.export import to_python
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.search import Synthesis, synthesize, synthesize_all
 from dmmlab.synthesis.verification import Verification, random_strings, verify
 
 __all__ = [
-    "Verification", "Formula", "Synthesis", "canonical", "embed", "verify", "formula", "remove_dead", "random_strings",
-    "same_program", "synthesize", "synthesize_all",
+    "Examination", "Formula", "Synthesis", "Verification", "canonical", "embed", "formula", "random_strings",
+    "remove_dead", "same_program", "synthesize", "synthesize_all", "to_python", "verify",
 ]  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import Machine
-from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify, topological_order
+from dmmlab.synthesis.assembly import find_programs
+from dmmlab.synthesis.canonical_form import canonical, has_loop, round_weights, simplify, topological_order
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, solve, train_sparse
 from dmmlab.synthesis.rewiring import rewire
@@ -38,6 +39,7 @@ class Attempts:
     memory_gradient: str
     keep: frozenset[str]
     cut_order: str
+    enumerate: bool = False  # whether the first attempt looks for small programs instead
 
     def __post_init__(self) -> None:
         if self.cut_order not in ORDERS:
@@ -50,9 +52,9 @@ class Attempts:
         alive = remove_dead(self.architecture.with_vector(np.ones(len(links)))).links
         for side, field in enumerate(("dict-1", "dict-2")):
             reached = any(link[:2] == (output, field) for link in alive)
-            if self.task.targets[..., side].any() and not reached:
+            if np.nan_to_num(self.task.targets[..., side]).any() and not reached:
                 raise DMMError(
-                    f"{output}.{field}: no link of the architecture carries anything there, but the teacher answers"
+                    f"{output}.{field}: no link of the architecture carries anything there, but the task wants answers"
                 )
 
     def fingerprint(self) -> str:
@@ -62,6 +64,9 @@ class Attempts:
 
     def rounds(self, number: int) -> Iterator[Round]:
         """All rounds of an attempt, stage after stage. The same number, the same rounds."""
+        if self.enumerate and number == 0:
+            yield from self._enumerate()
+            return
         for machine, loss in self._train(self._random_machine(number)):
             yield "train", machine, loss, []
         if not np.isfinite(loss):
@@ -81,6 +86,15 @@ class Attempts:
             yield "rewire", machine, self._loss(machine), []
             if machine is form:
                 return
+
+    def _enumerate(self) -> Iterator[Round]:
+        """The shortest of the small programs that give all answers; or a machine without links, where there is none."""
+        found = find_programs(self.task)
+        machine = found[0] if found else self.architecture.with_vector(np.zeros(len(self.architecture.links)))
+        yield "enumerate", machine, self._loss(machine), []
+        if found and not has_loop(machine):
+            form = self._canonical(machine)
+            yield "cut", form, self._loss(form), []
 
     def _random_machine(self, number: int) -> Machine:
         weights = np.random.default_rng([self.seed, number]).normal(scale=SCALE, size=len(self.architecture.links))

@@ -77,7 +77,7 @@ def topological_order(machine: Machine) -> list[str]:
     for link, weight in machine.fixed_links.items():
         kind, source = machine.neurons[link.to_neuron], machine.neurons[link.from_neuron]
         memory = (link.from_neuron, find_kind(kind).memory) == link[:2]
-        if weight != 1.0 or not (memory or {kind, source} <= {"timer", "input"}):
+        if weight != 1.0 or not (memory or {kind, source} <= {"timer", "input", "value_input"}):
             raise DMMError(
                 f"{link}: a fixed link of weight {weight}; only the clock and memories are fixed in a program"
             )
@@ -87,6 +87,15 @@ def topological_order(machine: Machine) -> list[str]:
         return list(TopologicalSorter(before).static_order())
     except CycleError as error:
         raise DMMError(f"{' <- '.join(error.args[1])}: a loop of links; only memories may loop in a program") from None
+
+
+def has_loop(machine: Machine) -> bool:
+    """Whether neurons read themselves by another way than memories: there is no canonical form then, nor a formula."""
+    try:
+        topological_order(machine)
+    except DMMError:
+        return True
+    return False
 
 
 def rows_of(machine: Machine) -> dict[str, Fields]:

@@ -23,17 +23,21 @@ from tqdm.auto import tqdm
 from dmmlab.builders import feedforward
 from dmmlab.engine.threads import engine_threads
 from dmmlab.files import DMMError, check_int, read_json, write_json
+from dmmlab.inputs import Text
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
+from dmmlab.synthesis.assembly import find_programs
 from dmmlab.synthesis.attempts import Attempts, link_names
 from dmmlab.synthesis.canonical_form import signatures
+from dmmlab.synthesis.examination import Examination, Function, disagreement
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.verification import Verification, verify
 from dmmlab.vvalues import VValue
 
 ATTEMPTS = 12
+QUESTIONS = 5  # strings on which a reference is asked, one after another, for the program was wrong there
 FORMAT = "dmmlab synthesis 2"
 
 Candidates = list[tuple[Machine, float]]  # what attempts ended with, and its data loss; infinite if it is of no use
@@ -46,7 +50,8 @@ class Synthesis:
     `history` is a list of dicts with attempt, stage (train, solve, cut, rewire), links, loss_before (of the round
     before, None for the first), loss (data losses), cut (names of links), refused (removals that failed, and the loss
     left), seconds. `programs` are what attempts ended with, shortest first. `verification` says whether machine and
-    teacher agree on random strings.
+    teacher agree on random strings, or what of the examples it was asked. `question` is a string on which another
+    program that gives all answers would answer differently.
 
     >>> task = dmm.Task(["ab"], teacher=dmm.write_program("output.dict-1 <- 2 const_1.const_1"))
     >>> print(dmm.synthesize(task, architecture=dmm.feedforward(1, 1, ["norm"]), progress=False).verification)
@@ -55,9 +60,10 @@ class Synthesis:
 
     machine: Machine
     data_loss: float
-    verification: Verification
+    verification: Verification | Examination
     history: History
     programs: list[Machine]
+    question: Text | None = None
 
     def __repr__(self) -> str:
         return f"Synthesis({len(self.machine.links)} links, data loss {self.data_loss:.3g}, {self.verification})"
@@ -84,13 +90,16 @@ def synthesize(
     checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
     on_round: Callable[[dict[str, Any], Machine], object] | None = None,
+    reference: Function | None = None,
+    holdout: float = 0.0,
 ) -> Synthesis:
-    """Find a short program that answers as the task's teacher does. Same arguments, same machine.
-    Raises DMMError for an architecture that cannot reach an output the teacher uses, for links in `keep` that it lacks,
-    where every attempt fails, and for a checkpoint of another run.
+    """Find a short program that answers as the task's teacher does, or as its examples say; the same for the same seed.
+    For examples, small programs are enumerated first, where no architecture is given. Raises DMMError for an
+    architecture that cannot reach an output that is asked for, for links in `keep` that it lacks, where every attempt
+    fails, and for a checkpoint of another run.
 
     Args:
-        task: the strings, and the teacher.
+        task: the strings, and the teacher or the answers that are due.
         seed: of the random weights.
         architecture: the links there may be; its weights are where every second attempt begins (see `embed`).
         memory_gradient: "full" or "truncated", as in `Objective`.
@@ -100,6 +109,9 @@ def synthesize(
         checkpoint: a path, written after every attempt; a killed run goes on from there to the same result.
         progress: whether a line tells where the search is.
         on_round: called after each round, with its entry of the history and the machine.
+        reference: for a task of examples, a function of the steps so far (see `verify`): the program is compared with
+            it, and a string on which it is wrong becomes one more example, up to five times.
+        holdout: share of the examples that is not learned from, but asked at the end.
 
     >>> task = dmm.Task(["ab"], teacher=dmm.write_program("output.dict-1 <- 2 const_1.const_1"))
     >>> dmm.synthesize(task, architecture=dmm.feedforward(1, 1, ["norm"]), progress=False)
@@ -107,12 +119,29 @@ def synthesize(
     """
     if not isinstance(task, Task) or not isinstance(architecture, Machine | None):
         raise DMMError("synthesize takes a Task, and an architecture that is a Machine or left out")
-    architecture = architecture or _default_architecture(task)
-    search = Attempts(task, check_int("seed", seed, 0), architecture, memory_gradient, frozenset(keep), cut_order)
+    if task.due is None and (reference is not None or holdout):
+        raise DMMError("a reference or a holdout is for tasks of examples; a teacher is asked anyway")
+    learned, test = split(task, holdout, check_int("seed", seed, 0))
     limit, path = check_int("attempts", attempts), None if checkpoint is None else Path(checkpoint)
     bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
     with bar, np.errstate(all="ignore"):  # attempts may diverge
-        return _run(search, limit, path, on_round, bar)
+        for examples in range(QUESTIONS, -1, -1):
+            wired = architecture or _default_architecture(learned)
+            search = Attempts(
+                learned,
+                seed,
+                wired,
+                memory_gradient,
+                frozenset(keep),
+                cut_order,
+                not (architecture or task.due is None),
+            )
+            result = _run(search, limit, path, on_round, bar, test if reference is None else reference)
+            wrong = None if reference is None else result.verification.counterexample
+            if wrong is None or not examples:
+                return result
+            learned = learned.with_example(wrong, reference)
+    raise AssertionError
 
 
 def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[Synthesis]:
@@ -132,17 +161,47 @@ def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[
 
 
 def _default_architecture(task: Task) -> Machine:
-    """5 × 2 layers, with the letters that the teacher has."""
-    kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
-    letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
-    return feedforward(dot_clip=task.teacher.dot_clip, letters=letters)
+    """5 × 2 layers, with the letters that the teacher has, or all that examples have."""
+    if task.teacher is None:
+        words = {step for string in task.strings for step in string if isinstance(step, str)}
+        letters = "".join(sorted(word for word in words if len(word) == 1))
+    else:
+        kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
+        letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
+    machine = feedforward(dot_clip=task.dot_clip, letters=letters)
+    return machine.reading_values() if task.has_values else machine
 
 
-def _run(search: Attempts, limit: int, checkpoint: Path | None, on_round: Callable | None, bar: tqdm) -> Synthesis:
-    """Attempts until the shortest program was found twice, or as many as are allowed."""
+def split(task: Task, holdout: float, seed: int) -> tuple[Task, Task | None]:
+    """A task of the examples to learn from, and one of the share that is held out; None where none is.
+    Raises DMMError for a share that leaves none to learn from.
+    """
+    if not 0 <= holdout < 1:
+        raise DMMError(f"holdout is {holdout!r}; it is a share of the examples, at least 0 and below 1")
+    different = [*dict.fromkeys(task.strings)]
+    count = int(round(holdout * len(different)))
+    if not count:
+        return task, None
+    chosen = np.random.default_rng([seed, 1]).choice(len(different), count, replace=False)
+    held = {different[i] for i in chosen}
+    learned = [i for i, string in enumerate(task.strings) if string not in held]
+    if not learned:
+        raise DMMError(f"holdout is {holdout!r}; it leaves none of {len(different)} examples to learn from")
+    return task.only(learned), task.only([i for i, string in enumerate(task.strings) if string in held])
+
+
+def _run(
+    search: Attempts,
+    limit: int,
+    checkpoint: Path | None,
+    on_round: Callable | None,
+    bar: tqdm,
+    reference: Task | Function | None,
+) -> Synthesis:
+    """Attempts until the shortest program was found twice, or one by enumeration, or as many as are allowed."""
     resumed = checkpoint is not None and checkpoint.exists()
     candidates, history = _load(checkpoint, search) if resumed else ([], [])
-    while len(candidates) < limit and not _found_twice(candidates):
+    while len(candidates) < limit and not (_found_twice(candidates) or (search.enumerate and _solved(candidates[:1]))):
         before, links, begin = None, link_names(search.architecture), time.perf_counter()
         for stage, machine, loss, refused in search.rounds(len(candidates)):
             entry = {
@@ -165,18 +224,22 @@ def _run(search: Attempts, limit: int, checkpoint: Path | None, on_round: Callab
         candidates.append((remove_dead(machine), loss if useful else np.inf))
         if checkpoint is not None:
             _save(checkpoint, search, candidates, history)
-    return _result(search.task, candidates, history)
+    return _result(search.task, candidates, history, reference)
+
+
+def _solved(candidates: Candidates) -> list[Machine]:
+    return [machine for machine, loss in candidates if loss < SOLVED]
 
 
 def _found_twice(candidates: Candidates) -> bool:
     """Whether the shortest program so far was found twice."""
-    solved = [machine for machine, loss in candidates if loss < SOLVED]
+    solved = _solved(candidates)
     shortest = min((len(machine.links) for machine in solved), default=0)
     found = [signatures(each)[each.output] for each in solved if len(each.links) == shortest]
     return len(found) > len(set(found))
 
 
-def _result(task: Task, candidates: Candidates, history: History) -> Synthesis:
+def _result(task: Task, candidates: Candidates, history: History, reference: Task | Function | None) -> Synthesis:
     def rank(candidate: tuple[Machine, float]) -> tuple[bool, float]:
         machine, loss = candidate
         return loss >= SOLVED, len(machine.links) if loss < SOLVED else loss
@@ -187,8 +250,15 @@ def _result(task: Task, candidates: Candidates, history: History) -> Synthesis:
         raise DMMError(
             "no attempt ended with a finite loss and all links to keep; keep fewer, or ask for more attempts"
         )
-    verification = verify(machine, task.teacher, letters=set().union(*task.strings))
-    return Synthesis(machine, loss, verification, history, [each for each, _ in ranked])
+    if task.due is None:
+        verification = verify(machine, task.teacher, letters=set().union(*task.strings))
+    elif reference is None:
+        verification = replace(verify(machine, task), learned=True)
+    else:
+        verification = verify(machine, reference, task=task)
+    others = find_programs(task) if "enumerate" in {entry["stage"] for entry in history} else ()
+    question = disagreement(machine, others, task) if others and reference is None else None
+    return Synthesis(machine, loss, verification, history, [each for each, _ in ranked], question)
 
 
 def _save(path: Path, search: Attempts, candidates: Candidates, history: History) -> None:

@@ -10,9 +10,11 @@ from functools import lru_cache
 import numpy as np
 
 from dmmlab.engine import Engine
-from dmmlab.files import check_int
+from dmmlab.files import DMMError, check_int
 from dmmlab.inputs import Inputs, Text
+from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
+from dmmlab.synthesis.examination import Examination, Function, draw_test, examine
 
 EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact
 LETTERS = alphabets.ascii_letters + alphabets.digits + alphabets.punctuation + " "
@@ -84,26 +86,37 @@ def random_strings(
 
 def verify(
     machine: Machine,
-    teacher: Machine,
+    reference: Machine | Task | Function,
     count: int = 1000,
     seed: int = 0,
     letters: Collection[str] = "",
     longest: int = 200,
-) -> Verification:
-    """Compare a machine with its teacher at every tick of random strings.
-    The result names the largest error, and if that is no rounding error a counterexample, shortened.
+    task: Task | None = None,
+) -> Verification | Examination:
+    """Compare a machine with what is right: a teacher, at every tick of random strings; examples, where an answer is
+    due; or a function, likewise, on random strings. The result says on what, and names a string that fails.
 
     Args:
         machine: the one to look at.
-        teacher: the one that is right.
-        count: how many strings.
+        reference: a teacher; a task of examples; or a function of the steps so far, a string or a tuple, whose value is
+            a number, a pair (left, right), or None where nothing is asked.
+        count: how many random strings.
         seed: of the random strings.
-        letters: characters, or words, that the strings should have; see `random_strings`.
-        longest: characters of the longest string.
+        letters: characters, or words, that the strings for a teacher should have; see `random_strings`.
+        longest: steps of the longest string.
+        task: what the machine was made from: for a function it says which steps there are, at which speeds, and when
+            answers are due; its examples are what the negative control remembers.
 
     >>> dmm.verify(dmm.handcrafted_detector(dot_clip=3), dmm.handcrafted_detector(), count=20).counterexample
     '.'
     """
+    if isinstance(reference, Task):
+        return examine(machine, reference, task)
+    if not isinstance(reference, Machine):
+        if not callable(reference) or task is None or task.due is None:
+            raise DMMError("a reference is a Machine, a task of examples, or a function together with such a task")
+        return examine(machine, draw_test(reference, task, count, seed, longest), task)
+    teacher = reference
     runs = list(random_strings(check_int("count", count), seed, letters, longest))
     runs.sort(key=lambda run: len(run[0]) * run[1])
     errors: list[float] = []

@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_left_alone(tmp_path):
 def test_what_cannot_be_synthesized_is_refused():
     bare = feedforward(2, 1)
     one_sided = Machine(bare.neurons, bare.weights, bare.fixed, [x for x in bare.links if x.to_field != "dict-2"])
-    with refused("output.dict-2", "teacher"):
+    with refused("output.dict-2", "the task wants answers"):
         synthesize(SMALL["task"], architecture=one_sided.with_vector(np.zeros(len(one_sided.links))), progress=False)
     with refused("keep", "accum-9-9"):
         synthesize(**SMALL, keep=["accum-9-9.dict-2 <- input.char"], progress=False)
