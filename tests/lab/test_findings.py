@@ -1,0 +1,104 @@
+"""What a synthesis from examples leaves behind: files, a report, and commands around them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import dmmlab as dmm
+from dmmlab.lab import cli
+from dmmlab.lab.cli import main
+from dmmlab.lab.findings import describe, save_findings
+
+ROWS = [
+    ("(", "1"),
+    ("()", "1 0"),
+    ("(()", "1 2 1"),
+    ("))(", "-1 -2 -1"),
+    ("((((", "1 2 3 4"),
+    (")", "-1"),
+    (")(", "-1 0"),
+]
+
+
+@pytest.fixture
+def examples(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "depth.csv"
+    path.write_text("input,target\n" + "".join(f"{x},{y}\n" for x, y in ROWS), encoding="utf-8")
+    return path
+
+
+def test_a_file_of_examples_becomes_a_folder_of_findings(examples, tmp_path, capsys):
+    assert main(["synthesize", str(examples), "--holdout", "0.2", "--output", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert "data loss 0; right on" in printed
+    assert "kept in out: machine.json, circuit.svg, stepper.html, program.py, report.md, report.html" in printed
+    report = (tmp_path / "out/report.md").read_text(encoding="utf-8")
+    for heading in ("What was asked", "What was found", "How sure it is", "What it does", "Files"):
+        assert f"## {heading}" in report
+    assert "| '(' | 1 | 1 |" in report
+    assert "enumeration of small programs" in report
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "<table>" in page and '<img src="circuit.svg"' in page
+    done = subprocess.run(
+        [sys.executable, "-I", "out/program.py"], input="(()\n", capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(1.0, 0.0) (2.0, 0.0) (1.0, 0.0)\n"
+
+
+def test_an_old_program_is_asked_new_examples(examples, tmp_path, capsys):
+    assert main(["synthesize", str(examples), "--output", "out"]) == 0
+    assert main(["check", "out/machine.json", str(examples)]) == 0
+    assert "right on 14 examples of up to 4 steps" in capsys.readouterr().out
+    (tmp_path / "more.json").write_text(json.dumps([{"input": "((", "target": 5}]), encoding="utf-8")
+    assert main(["check", "out/machine.json", "more.json", "--speed", "8"]) == 1
+    assert "wrong on 1 of 1 examples of up to 2 steps; the shortest: '((' at 8 ticks a step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.csv"], "none.csv: cannot read this file of examples"),
+        (["depth.csv", "--holdout", "2"], "holdout is 2.0"),
+        (["depth.csv", "--speed", "0"], "ticks_per_step is 0"),
+        (["depth.csv", "--latency", "-1"], "latency is -1"),
+    ],
+)
+def test_what_is_refused_is_one_line_and_leaves_nothing(examples, tmp_path, capsys, arguments, words):
+    before = {path.name for path in tmp_path.rglob("*")}
+    assert main(["synthesize", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert {path.name for path in tmp_path.rglob("*")} == before
+
+
+def test_who_stops_a_search_gets_the_best_so_far(examples, tmp_path, monkeypatch, capsys):
+    def stopped(task, seed, on_round, **options):
+        on_round({"loss": 3.0}, dmm.feedforward(1, 1))
+        on_round({"loss": 0.0}, dmm.write_program("output.dict-1 <- 2 const_1.const_1"))
+        on_round({"loss": None}, dmm.feedforward(1, 1))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "synthesize", stopped)
+    assert main(["synthesize", str(examples), "--output", "out"]) == 130
+    assert "the best so far has 1 links and gives all answers" in capsys.readouterr().out
+    assert len(dmm.Machine.load(tmp_path / "out/machine.json").links) == 1
+
+
+def test_names_in_examples_are_escaped(tmp_path):
+    task = dmm.Task.from_examples([("<b>", "a|b"), ("a|b",)], [[1, 2], [1]])
+    result = dmm.synthesize(task, progress=False, attempts=1)
+    assert "<b>" not in describe(result, task)
+    save_findings(result, task, tmp_path)
+    assert "<b>" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_question_is_told():
+    task = dmm.Task.from_examples(["ab", "ba", "aabb"], [1, 1, 2])
+    result = dmm.synthesize(task, progress=False)
+    assert f"They differ on {result.question!r}" in describe(result, task)
