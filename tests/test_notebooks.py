@@ -33,7 +33,8 @@ SMALL = {  # parameters with which a notebook takes a few seconds
     "16": {"steps": 3, "unseen": 2, "compared": 3, "starts": 1},
     "17": {"steps": 80, "after": 20},
     "18": {"longest": 35, "copies": 2, "strings": 2, "repeats": 1},
-    "19": {"tasks": "letters", "seeds": 1},
+    "19": {"examples": 8, "longest": 5},
+    "20": {"tasks": "letters", "seeds": 1},
     "99": {},
 }
 
