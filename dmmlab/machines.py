@@ -204,8 +204,13 @@ class Machine:
         """Read what `save` wrote. Loading never runs code. Raises DMMError that begins with the path."""
         content = read_json(path, "machine file")
         with errors_at(path):
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
-                raise DMMError(f"this is no machine file (format {FORMAT!r}); for a bare matrix use load_matrix")
-            given = {each.name: content.get(each.name) for each in fields(cls) if each.name != "links"}
-            check_matrix(given["weights"], "weights")
-            return cls(**given, links=[path for path, _ in leaves(given["weights"])])
+            return cls.from_dict(content)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Machine:
+        """The machine of which `to_dict` gave this. Raises DMMError."""
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise DMMError(f"this is no machine file (format {FORMAT!r}); for a bare matrix use load_matrix")
+        given = {each.name: content.get(each.name) for each in fields(cls) if each.name != "links"}
+        check_matrix(given["weights"], "weights")
+        return cls(**given, links=[path for path, _ in leaves(given["weights"])])

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 from dmmlab.files import DMMError
-from dmmlab.lab.circuits import draw
 from dmmlab.lab.figures import read_figures
-from dmmlab.lab.findings import save_findings, show
 from dmmlab.lab.notebooks import describe_failure, describe_notebooks, run_notebooks
-from dmmlab.lab.project import output_root
+from dmmlab.lab.programs import check_program, synthesize_program
 from dmmlab.lab.skeleton import new_notebook_file
-from dmmlab.lab.stepper import step_through
 from dmmlab.lab.sweeps import read_vary, sweep
-from dmmlab.learn.tasks import Task
-from dmmlab.machines import Machine
-from dmmlab.synthesis.liveness import remove_dead
-from dmmlab.synthesis.pruning import SOLVED
-from dmmlab.synthesis.search import synthesize
-from dmmlab.synthesis.verification import verify
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -181,7 +171,9 @@ def _figures(options: argparse.Namespace) -> int:
 
 
 def _add_synthesize(command: Callable) -> None:
-    add = command("synthesize", _synthesize, "find a program: for strings of your own the detector's, or from examples")
+    add = command(
+        "synthesize", synthesize_program, "find a program: for strings of your own the detector's, or from examples"
+    )
     add("strings", nargs="+", metavar="STRING", help="strings; or one file of examples, .csv or .json")
     add("--seed", type=int, default=0)
     add("--output", metavar="DIR", help="folder for what is found (else data/synthesized/<name>)")
@@ -195,83 +187,11 @@ def _add_times(add: Callable) -> None:
     add("--latency", type=int, metavar="TICKS", help="after which an answer is due (else before the next step)")
 
 
-def _is_examples(strings: list[str]) -> bool:
-    return len(strings) == 1 and strings[0].lower().endswith((".csv", ".json"))
-
-
-def _synthesize(options: argparse.Namespace) -> int:
-    """A machine for the user's own strings or examples: written after every attempt, so that a stopped one goes on."""
-    strings, examples = options.strings, _is_examples(options.strings)
-    if examples:
-        task = Task.load(strings[0], ticks_per_step=options.speed, latency=options.latency)
-    else:
-        # One short string at one speed cannot tell a counter from a clock.
-        speeds = (10, 7, 4, 13)[: max(1, 5 - len(strings))]
-        runs = [(string, speed) for speed in speeds for string in strings]
-        task = Task([string for string, _ in runs], ticks_per_character=[speed for _, speed in runs])
-    words = Path(strings[0]).stem if examples else " ".join(strings)
-    name = "-".join(re.findall(r"\w+", words.lower()))[:40] or "strings"
-    folder = Path(options.output or output_root() / "data" / "synthesized" / f"{name}-{options.seed}")
-    best = Best(task)
-    given = {"checkpoint": folder / "checkpoint.json", "progress": sys.stderr.isatty(), "on_round": best.keep}
-    try:
-        result = synthesize(task, options.seed, holdout=options.holdout, **given)
-    except KeyboardInterrupt:
-        return best.save(folder)
-    if examples:
-        files = save_findings(result, task, folder)
-    else:
-        files = ["machine.json", "circuit.svg", "stepper.html"]
-        result.machine.save(folder / files[0])
-        draw(result.machine).save(folder / files[1])
-        step_through(result.machine, strings[0]).save(folder / files[2])
-    print(f"{len(result.machine.links)} links, data loss {result.data_loss:.3g}; {result.verification}")
-    if result.question is not None:
-        print(f"another program gives all answers too, and differs on {show(result.question)}: what is due there?")
-    from dmmlab.synthesis.formulas import formula  # brings SymPy, which no other command needs
-
-    print(formula(result.machine))
-    print(f"kept in {folder}: {', '.join(files)}")
-    return 0
-
-
-class Best:
-    """The best program so far, for those who stop a synthesis: the shortest of those that fit, else the closest."""
-
-    def __init__(self, task: Task) -> None:
-        self.task, self.rank, self.machine = task, (True, float("inf")), None
-
-    def keep(self, entry: dict, machine: Machine) -> None:
-        """After each round."""
-        loss = float("inf") if entry["loss"] is None else entry["loss"]
-        rank = (loss >= SOLVED, len(machine.links) if loss < SOLVED else loss)
-        if rank < self.rank:
-            self.rank, self.machine = rank, remove_dead(machine)
-
-    def save(self, folder: Path) -> int:
-        """Write it; returns the code of a stopped command."""
-        if self.machine is not None:
-            path = folder / "machine.json"
-            self.machine.save(path)
-            fits = "does not give all answers yet" if self.rank[0] else "gives all answers"
-            print(f"stopped; the best so far has {len(self.machine.links)} links and {fits}: kept in {path}")
-        return 130
-
-
 def _add_check(command: Callable) -> None:
-    add = command("check", _check, "ask an old program for the answers of new examples")
+    add = command("check", check_program, "ask an old program for the answers of new examples")
     add("machine", metavar="PROGRAM", help="a machine.json")
     add("examples", metavar="FILE", help=".csv or .json")
     _add_times(add)
-
-
-def _check(options: argparse.Namespace) -> int:
-    """0 where all answers are right, 1 where one is wrong."""
-    machine = Machine.load(options.machine)
-    task = Task.load(options.examples, ticks_per_step=options.speed, latency=options.latency)
-    found = verify(machine, task)
-    print(found)
-    return 0 if found.passed else 1
 
 
 def _add_new_notebook(command: Callable) -> None:

@@ -12,6 +12,7 @@ from dmmlab.inputs import Text, value_of
 from dmmlab.lab.circuits import draw
 from dmmlab.lab.stepper import step_through
 from dmmlab.learn.tasks import Task
+from dmmlab.machines import Machine
 from dmmlab.synthesis.export import to_python
 from dmmlab.synthesis.search import Synthesis
 
@@ -48,13 +49,8 @@ def save_findings(result: Synthesis, task: Task, folder: str | os.PathLike) -> l
 
 def describe(result: Synthesis, task: Task) -> str:
     """The report as Markdown."""
-    from dmmlab.synthesis.formulas import formula  # brings SymPy
-
     machine, speeds = result.machine, sorted({*task.ticks_per_character})
-    try:
-        lines = str(formula(machine))
-    except DMMError as error:
-        lines = f"There is no formula: {error}"
+    lines = formula_text(machine)
     stages = [entry["stage"] for entry in result.history]
     small = "train" not in stages
     method = "enumeration of small programs" if small else "training, and cutting link by link"
@@ -73,6 +69,16 @@ def describe(result: Synthesis, task: Task) -> str:
         "at work; [machine.json](machine.json) is for `dmmlab check`.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def formula_text(machine: Machine) -> str:
+    """The formula of a machine, or why there is none."""
+    from dmmlab.synthesis.formulas import formula  # brings SymPy, which no other command needs
+
+    try:
+        return str(formula(machine))
+    except DMMError as error:
+        return f"There is no formula: {error}"
 
 
 def _question(result: Synthesis) -> str:

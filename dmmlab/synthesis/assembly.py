@@ -15,7 +15,8 @@ from dmmlab.builders import write_program
 from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
-from dmmlab.synthesis.enumeration import Fit, Parts, Recipe, fits, look_further
+from dmmlab.synthesis.enumeration import Parts, Recipe
+from dmmlab.synthesis.fitting import Fit, fits, look_further
 from dmmlab.synthesis.pruning import SOLVED
 
 COSTS, MOST = 8, 20

@@ -34,11 +34,10 @@ from dmmlab.synthesis.examination import Examination, Function, disagreement
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.verification import Verification, verify
-from dmmlab.vvalues import VValue
 
 ATTEMPTS = 12
 QUESTIONS = 5  # strings on which a reference is asked, one after another, for the program was wrong there
-FORMAT = "dmmlab synthesis 2"
+FORMAT = "dmmlab synthesis 3"
 
 Candidates = list[tuple[Machine, float]]  # what attempts ended with, and its data loss; infinite if it is of no use
 History = list[dict[str, Any]]
@@ -201,7 +200,7 @@ def _run(
     """Attempts until the shortest program was found twice, or one by enumeration, or as many as are allowed."""
     resumed = checkpoint is not None and checkpoint.exists()
     candidates, history = _load(checkpoint, search) if resumed else ([], [])
-    while len(candidates) < limit and not (_found_twice(candidates) or (search.enumerate and _solved(candidates[:1]))):
+    while len(candidates) < limit and not _found(candidates, search.enumerate):
         before, links, begin = None, link_names(search.architecture), time.perf_counter()
         for stage, machine, loss, refused in search.rounds(len(candidates)):
             entry = {
@@ -225,6 +224,11 @@ def _run(
         if checkpoint is not None:
             _save(checkpoint, search, candidates, history)
     return _result(search.task, candidates, history, reference)
+
+
+def _found(candidates: Candidates, enumerated: bool) -> bool:
+    """Whether the search may end: the first attempt enumerated a program, or the shortest was found twice."""
+    return bool(enumerated and _solved(candidates[:1])) or _found_twice(candidates)
 
 
 def _solved(candidates: Candidates) -> list[Machine]:
@@ -262,7 +266,7 @@ def _result(task: Task, candidates: Candidates, history: History, reference: Tas
 
 
 def _save(path: Path, search: Attempts, candidates: Candidates, history: History) -> None:
-    found = [[each.weights.to_dict(), loss if np.isfinite(loss) else None] for each, loss in candidates]
+    found = [[each.to_dict(), loss if np.isfinite(loss) else None] for each, loss in candidates]
     write_json(path, {"format": FORMAT, "run": search.fingerprint(), "candidates": found, "history": history})
 
 
@@ -273,9 +277,8 @@ def _load(path: Path, search: Attempts) -> tuple[Candidates, History]:
             raise ValueError("another format")
         same, history = content["run"] == search.fingerprint(), content["history"]
         candidates: Candidates = []
-        for weights, loss in content["candidates"] if same else []:
-            machine = replace(search.architecture, weights=VValue(weights), links=None)
-            candidates.append((remove_dead(machine), np.inf if loss is None else float(loss)))
+        for machine, loss in content["candidates"] if same else []:
+            candidates.append((Machine.from_dict(machine), np.inf if loss is None else float(loss)))
     except (KeyError, TypeError, ValueError) as error:
         raise DMMError(f"{path}: this is no checkpoint of a synthesis ({error}); delete it to begin anew") from None
     if not same:

@@ -1,5 +1,6 @@
 """What a synthesis from examples leaves behind: files, a report, and commands around them."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 import dmmlab as dmm
-from dmmlab.lab import cli
+from dmmlab.lab import programs
 from dmmlab.lab.cli import main
 from dmmlab.lab.findings import describe, save_findings
 
@@ -50,6 +51,15 @@ def test_a_file_of_examples_becomes_a_folder_of_findings(examples, tmp_path, cap
     assert done.stdout == "(1.0, 0.0) (2.0, 0.0) (1.0, 0.0)\n"
 
 
+def test_the_same_command_again_finds_the_same(examples, tmp_path, capsys):
+    command = ["synthesize", str(examples), "--output", "out"]
+    assert main(command) == 0
+    first, printed = (tmp_path / "out/machine.json").read_bytes(), capsys.readouterr().out
+    assert main(command) == 0
+    assert (tmp_path / "out/machine.json").read_bytes() == first
+    assert capsys.readouterr().out == printed
+
+
 def test_an_old_program_is_asked_new_examples(examples, tmp_path, capsys):
     assert main(["synthesize", str(examples), "--output", "out"]) == 0
     assert main(["check", "out/machine.json", str(examples)]) == 0
@@ -84,10 +94,21 @@ def test_who_stops_a_search_gets_the_best_so_far(examples, tmp_path, monkeypatch
         on_round({"loss": None}, dmm.feedforward(1, 1))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "synthesize", stopped)
+    monkeypatch.setattr(programs, "synthesize", stopped)
     assert main(["synthesize", str(examples), "--output", "out"]) == 130
     assert "the best so far has 1 links and gives all answers" in capsys.readouterr().out
     assert len(dmm.Machine.load(tmp_path / "out/machine.json").links) == 1
+
+
+def test_a_program_with_a_loop_is_told_without_a_formula(examples, tmp_path, capsys):
+    rows = ["".join("ab"[i >> k & 1] for k in range(n)) for n in (1, 2, 3, 4) for i in range(2**n)]
+    cells = [" ".join(str(x[: i + 1].count("a") % 2) for i in range(len(x))) for x in rows]
+    examples.write_text("input,target\n" + "".join(f"{x},{y}\n" for x, y in zip(rows, cells, strict=True)))
+    assert main(["synthesize", str(examples), "--output", "out"]) == 0
+    assert "There is no formula: " in capsys.readouterr().out
+    done = [sys.executable, "-I", "out/program.py"]
+    printed = subprocess.run(done, input="aaba\n", capture_output=True, text=True, check=True).stdout
+    assert [pair[0] for pair in ast.literal_eval(f"[{printed.strip().replace(') (', '), (')}]")] == [1, 0, 0, 1]
 
 
 def test_names_in_examples_are_escaped(tmp_path):

@@ -10,8 +10,9 @@ from conftest import refused
 
 import dmmlab as dmm
 from dmmlab.synthesis.assembly import find_programs
-from dmmlab.synthesis.enumeration import Parts, fits
+from dmmlab.synthesis.enumeration import Parts
 from dmmlab.synthesis.export import to_python
+from dmmlab.synthesis.fitting import fits
 from dmmlab.synthesis.search import split
 
 
@@ -216,3 +217,9 @@ def test_the_python_program_needs_nothing_and_reads_lines(tmp_path):
 def test_machines_that_rewrite_themselves_have_no_python_program():
     with refused("computes with trees"):
         to_python(dmm.PROGRAMS["switch"]().machine)
+
+
+def test_a_program_with_a_loop_ends_the_search_too():
+    result = dmm.synthesize(task_of("parity"), progress=False)
+    assert [entry["stage"] for entry in result.history] == ["enumerate"]
+    assert dmm.verify(result.machine, FUNCTIONS["parity"][1], task=task_of("parity"), count=100, longest=60).passed
