@@ -95,7 +95,7 @@ def test_holds_no_paths_of_a_machine(path):
 def test_runs_with_other_parameters(path, tmp_path):
     # A project of its own, so that the test leaves the real figures and results alone.
     (tmp_path / "pyproject.toml").touch()
-    for name in ("data/journal", "data/machines"):
+    for name in ("data/examples", "data/journal", "data/machines"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for table in (ROOT / "data").glob("*.csv"):
         shutil.copy(table, tmp_path / "data")
