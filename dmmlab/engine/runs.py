@@ -113,7 +113,7 @@ def many_losses(
                     wanted = target[t, side]
                     error = answers[t, side] - wanted
                     if wanted != wanted:  # not a number: nothing is asked here
-                        error = factor * 0
+                        error = factor - factor  # zero, in the precision of the run
                     loss += error * error
                     answers[t, side] = 2.0 * factor * error if squared else wanted
             losses[string, member] = loss

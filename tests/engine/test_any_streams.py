@@ -95,3 +95,12 @@ def test_the_stepper_shows_numbers_and_ends(tmp_path):
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1])["words"][1] == '{"a": 2.0}'
     assert "value_input" in page
+
+
+def test_squares_of_errors_are_taken_in_the_precision_of_the_run():
+    engine, weights = dmm.Engine(LAYERS, dmm.Inputs(["ab.a"], 30, 3), np.float32), LAYERS.vector()
+    wanted = np.random.default_rng(2).normal(size=engine.answers(weights).shape).astype(np.float32)
+    errors, total = (engine.answers(weights) - wanted).ravel(), 0.0
+    for error in errors:
+        total += float(np.float32(error * error))
+    assert engine.squared_errors(weights, wanted)[0] == np.float32(total)
