@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -17,8 +18,10 @@ from dmmlab.trees import NUMBER, leaves
 from dmmlab.vvalues import VValue, from_leaves
 
 DOT_CLIP = 4.0
+NO_CLIP = sys.float_info.max
 SOURCES = {"timer": "timer", "input": "input", "eos": "eos", "const_1": "const_1"}  # name → kind
 SOURCE_KINDS = (*SOURCES.values(), "value_input")
+CLOCK_KINDS = ("timer", "input", "value_input")  # those that the fixed links of the clock join
 OUTER = (*SOURCE_KINDS, "output")  # the kinds at the border, of fixed fields
 FORMAT = "dmmlab machine 1"
 

@@ -35,8 +35,7 @@ def save_findings(result: Synthesis, task: Task, folder: str | os.PathLike) -> l
     result.machine.save(folder / "machine.json")
     draw(result.machine).save(folder / "circuit.svg")
     shortest = min(task.strings, key=len)
-    options = {"after_end": task.after_end} if task.due else {}
-    step_through(result.machine, shortest, None, speed, **options).save(folder / "stepper.html")
+    step_through(result.machine, shortest, None, speed, after_end=task.after_end).save(folder / "stepper.html")
     atomic_write(folder / "program.py", to_python(result.machine, speed, task.latency))
     text = describe(result, task)
     atomic_write(folder / "report.md", text)

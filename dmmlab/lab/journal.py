@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +38,27 @@ def find_matrices(clone: str | os.PathLike) -> dict[str, Path]:
 
     Raises DMMError for a folder without them.
     """
-    folder = Path(clone).expanduser() / FOLDER
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".ser"))
-    found = {path.relative_to(folder).as_posix(): path for path in paths if not OPTIMIZER.search(path.stem)}
-    if not found:
-        raise DMMError(f"{folder}: no matrices here; give the path of a clone of github.com/anhinga/julia-flux-drafts")
-    return found
+    return _find(clone, (".json", ".ser"), lambda path: not OPTIMIZER.search(path.stem), "matrices")
 
 
 def find_logs(clone: str | os.PathLike) -> dict[str, Path]:
     """All logs of trainings in a clone, `.md` and `.txt`: names below the journal's folder with their paths.
     Raises DMMError for a folder without them.
     """
+    return _find(clone, (".md", ".txt"), lambda path: LOSS.search(_text(path)), "logs")
+
+
+def _find(clone: str | os.PathLike, suffixes: tuple, wanted: Callable[[Path], object], what: str) -> dict[str, Path]:
+    """The wanted files of a clone, by their names below the journal's folder. Raises DMMError where there are none."""
     folder = Path(clone).expanduser() / FOLDER
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".md", ".txt"))
-    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in paths}
-    found = {path.relative_to(folder).as_posix(): path for path, text in texts.items() if LOSS.search(text)}
-    if not found:
-        raise DMMError(f"{folder}: no logs here; give the path of a clone of github.com/anhinga/julia-flux-drafts")
-    return found
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in suffixes and wanted(path))
+    if not paths:
+        raise DMMError(f"{folder}: no {what} here; give the path of a clone of github.com/anhinga/julia-flux-drafts")
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def read_matrix(path: str | os.PathLike) -> VValue:
@@ -103,7 +106,7 @@ def read_losses(path: str | os.PathLike) -> np.ndarray:
     Raises DMMError where there are none.
     """
     try:
-        found = LOSS.findall(Path(path).read_text(encoding="utf-8", errors="replace"))
+        found = LOSS.findall(_text(Path(path)))
     except OSError as error:
         raise DMMError(f"{path}: cannot read this log ({error.strerror}); check the path") from None
     if not found:

@@ -14,8 +14,7 @@ from dmmlab.lab.stepper import step_through
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.synthesis.liveness import remove_dead
-from dmmlab.synthesis.pruning import SOLVED
-from dmmlab.synthesis.search import synthesize
+from dmmlab.synthesis.search import rank, synthesize
 from dmmlab.synthesis.verification import verify
 
 
@@ -36,7 +35,7 @@ def synthesize_program(options: argparse.Namespace) -> int:
     words = Path(strings[0]).stem if examples else " ".join(strings)
     name = "-".join(re.findall(r"\w+", words.lower()))[:40] or "strings"
     folder = Path(options.output or output_root() / "data" / "synthesized" / f"{name}-{options.seed}")
-    best = Best(task)
+    best = Best()
     given = {"checkpoint": folder / "checkpoint.json", "progress": sys.stderr.isatty(), "on_round": best.keep}
     try:
         result = synthesize(task, options.seed, holdout=options.holdout, **given)
@@ -60,15 +59,14 @@ def synthesize_program(options: argparse.Namespace) -> int:
 class Best:
     """The best program so far, for those who stop a synthesis: the shortest of those that fit, else the closest."""
 
-    def __init__(self, task: Task) -> None:
-        self.task, self.rank, self.machine = task, (True, float("inf")), None
+    def __init__(self) -> None:
+        self.rank, self.machine = (True, float("inf")), None
 
     def keep(self, entry: dict, machine: Machine) -> None:
         """After each round."""
         loss = float("inf") if entry["loss"] is None else entry["loss"]
-        rank = (loss >= SOLVED, len(machine.links) if loss < SOLVED else loss)
-        if rank < self.rank:
-            self.rank, self.machine = rank, remove_dead(machine)
+        if rank(machine, loss) < self.rank:
+            self.rank, self.machine = rank(machine, loss), remove_dead(machine)
 
     def save(self, folder: Path) -> int:
         """Write it; returns the code of a stopped command."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +15,7 @@ from dmmlab.engine import Engine
 from dmmlab.files import DMMError, check_int, errors_at
 from dmmlab.inputs import Inputs, Text, value_of
 from dmmlab.learn.due import Due, load_examples, read_due
-from dmmlab.machines import DOT_CLIP, Machine
+from dmmlab.machines import DOT_CLIP, NO_CLIP, Machine
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,11 @@ class Task(Inputs):
         for number, (string, target) in enumerate(zip(strings, targets, strict=True), 1):
             with errors_at(f"example {number}"):
                 due.append(read_due(len(string), target))
-        ticks = [(len(string) - 1) * speed + 1 + latency for speed in speeds for string in strings]
         each = [speed for speed in speeds for _ in strings]
-        clip = sys.float_info.max if dot_clip is None else dot_clip
+        strings = [*strings] * len(speeds)
+        clip = NO_CLIP if dot_clip is None else dot_clip
         every = {"after_end": "nothing", "latency": latency, "dot_clip": clip}
-        return cls([*strings] * len(speeds), ticks, each, None, due=tuple(due * len(speeds)), **every)
+        return cls(strings, ticks_until_due(strings, each, latency), each, None, due=tuple(due * len(speeds)), **every)
 
     @classmethod
     def load(cls, path: str | os.PathLike, **options: Any) -> Task:
@@ -117,7 +116,7 @@ class Task(Inputs):
         """
         speed = min(self.ticks_per_character) if ticks_per_step is None else check_int("ticks_per_step", ticks_per_step)
         strings = Inputs([*inputs]).strings
-        ticks = [(len(string) - 1) * speed + 1 + self.latency for string in strings]
+        ticks = ticks_until_due(strings, [speed] * len(strings), self.latency)
         answers = Engine(machine, Inputs(strings, ticks, speed, after_end=self.after_end)).answers(machine.vector())
         return [
             row[self.latency : self.latency + len(string) * speed : speed]
@@ -136,16 +135,20 @@ class Task(Inputs):
         """The same task and one string more, at all its speeds, with a function's answers to the steps so far."""
         answers = read_due(len(string), [function(string[: i + 1]) for i in range(len(string))])
         speeds = sorted({*self.ticks_per_character})
-        ticks = [(len(string) - 1) * speed + 1 + self.latency for speed in speeds]
-        return replace(
-            self,
-            strings=[*self.strings, *[string] * len(speeds)],
-            ticks=[*self.ticks, *ticks],
-            ticks_per_character=[*self.ticks_per_character, *speeds],
-            due=(*self.due, *[answers] * len(speeds)),
-        )
+        strings = [*self.strings, *[string] * len(speeds)]
+        return self.on(strings, [*self.ticks_per_character, *speeds], (*self.due, *[answers] * len(speeds)))
+
+    def on(self, strings: Sequence[Text], speeds: Sequence[int], due: Sequence[Due]) -> Task:
+        """The same kind of task on other strings, each at its speed, with the answers to their steps."""
+        ticks = ticks_until_due(strings, speeds, self.latency)
+        return replace(self, strings=strings, ticks=ticks, ticks_per_character=speeds, teacher=None, due=tuple(due))
 
     def only(self, chosen: Sequence[int]) -> Task:
         """The same task on some of its strings, by their numbers from 0."""
         parts = {name: [getattr(self, name)[i] for i in chosen] for name in ("strings", "ticks", "ticks_per_character")}
         return replace(self, **parts, due=self.due and tuple(self.due[i] for i in chosen))
+
+
+def ticks_until_due(strings: Sequence[Text], speeds: Sequence[int], latency: int) -> list[int]:
+    """How many ticks each string runs, at its speed, until the answer to its last step is due."""
+    return [(len(string) - 1) * speed + 1 + latency for string, speed in zip(strings, speeds, strict=True)]

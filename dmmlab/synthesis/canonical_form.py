@@ -18,7 +18,7 @@ from math import fsum, prod
 import numpy as np
 
 from dmmlab.files import DMMError
-from dmmlab.machines import Link, Machine
+from dmmlab.machines import CLOCK_KINDS, Link, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.verification import largest_errors, random_strings
@@ -77,7 +77,7 @@ def topological_order(machine: Machine) -> list[str]:
     for link, weight in machine.fixed_links.items():
         kind, source = machine.neurons[link.to_neuron], machine.neurons[link.from_neuron]
         memory = (link.from_neuron, find_kind(kind).memory) == link[:2]
-        if weight != 1.0 or not (memory or {kind, source} <= {"timer", "input", "value_input"}):
+        if weight != 1.0 or not (memory or {kind, source} <= {*CLOCK_KINDS}):
             raise DMMError(
                 f"{link}: a fixed link of weight {weight}; only the clock and memories are fixed in a program"
             )

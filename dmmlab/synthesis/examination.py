@@ -152,9 +152,8 @@ def draw_test(function: Function, task: Task, count: int, seed: int, longest: in
     targets = [_ask(function, string, rng) for string in strings]
     speeds = sorted({*task.ticks_per_character})
     each = [speeds[i % len(speeds)] for i in range(len(strings))]
-    ticks = [(len(string) - 1) * speed + 1 + task.latency for string, speed in zip(strings, each, strict=True)]
-    due = tuple(read_due(len(string), target) for string, target in zip(strings, targets, strict=True))
-    return replace(task, strings=strings, ticks=ticks, ticks_per_character=each, teacher=None, due=due)
+    due = [read_due(len(string), target) for string, target in zip(strings, targets, strict=True)]
+    return task.on(strings, each, due)
 
 
 def _ask(function: Function, string: Text, rng: np.random.Generator) -> list:

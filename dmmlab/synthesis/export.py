@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from dmmlab.engine.keys import fields_of, refuse_trees
 from dmmlab.files import DMMError, check_int
-from dmmlab.machines import Machine
+from dmmlab.machines import CLOCK_KINDS, NO_CLIP, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.trees import NUMBER
@@ -91,7 +91,7 @@ class TextOps:
         return (f"float({a[0]} > 0)",)
 
     def clip(self, a: tuple, bound: float) -> tuple:
-        return a if bound > 1e300 else (f"max(-{bound!r}, min({bound!r}, {a[0]}))",)
+        return a if bound == NO_CLIP else (f"max(-{bound!r}, min({bound!r}, {a[0]}))",)
 
     def constant(self, tree: Mapping[str, float]) -> str:
         return repr({() if key == NUMBER else (key,): value for key, value in tree.items()})
@@ -177,7 +177,7 @@ def _about(machine: Machine) -> str:
 def _outputs(machine: Machine, ops: TextOps) -> Iterable[tuple[str, str]]:
     """What every output field emits, as text."""
     links = (*machine.links, *machine.fixed_links)
-    clock = {name for name, kind in machine.neurons.items() if kind in ("timer", "input", "value_input")}
+    clock = {name for name, kind in machine.neurons.items() if kind in CLOCK_KINDS}
     read = {link.from_neuron for link in links if link.to_neuron not in clock}
     for name, kind_name in machine.neurons.items():
         kind = find_kind(kind_name)

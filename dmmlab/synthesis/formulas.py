@@ -7,7 +7,6 @@ product with a letter counts that letter, and a running sum a tick ago plus what
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from sympy import Abs, Add, Expr, Heaviside, ImmutableMatrix, Max, Min, Symbol, 
 
 from dmmlab.engine.keys import fields_of
 from dmmlab.files import DMMError
-from dmmlab.machines import Machine
+from dmmlab.machines import NO_CLIP, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.canonical_form import topological_order
 from dmmlab.synthesis.formula_text import (
@@ -77,7 +76,7 @@ class Symbolic:
         return _number(Heaviside(a[1], 0))
 
     def clip(self, a: Stream, bound: float) -> Stream:
-        if bound == sys.float_info.max:  # none
+        if bound == NO_CLIP:
             return a
         return _number(Max(-exact(bound), Min(exact(bound), a[1])))
 

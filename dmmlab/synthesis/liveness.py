@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dmmlab.engine.graphs import reached
 from dmmlab.engine.keys import possible_keys
-from dmmlab.machines import Machine
+from dmmlab.machines import CLOCK_KINDS, Machine
 from dmmlab.vvalues import from_leaves
 
 
@@ -26,7 +26,7 @@ def remove_dead(machine: Machine) -> Machine:
         flowing = [link for link in links if inputs.get(link[:2], 0) & outputs.get(link[2:], 0)]
         useful = reached([machine.output], [(link.to_neuron, link.from_neuron) for link in flowing])
         alive = {link: alive[link] for link in flowing if link in alive and link.to_neuron in useful}
-    needed = useful | {name for name, kind in machine.neurons.items() if kind in ("timer", "input", "value_input")}
+    needed = useful | {name for name, kind in machine.neurons.items() if kind in CLOCK_KINDS}
     neurons = {name: kind for name, kind in machine.neurons.items() if name in needed}
     fixed = {link: x for link, x in machine.fixed_links.items() if {link.to_neuron, link.from_neuron} <= needed}
     weights, fixed = from_leaves(alive.items()), from_leaves(fixed.items())

@@ -243,12 +243,13 @@ def _found_twice(candidates: Candidates) -> bool:
     return len(found) > len(set(found))
 
 
-def _result(task: Task, candidates: Candidates, history: History, reference: Task | Function | None) -> Synthesis:
-    def rank(candidate: tuple[Machine, float]) -> tuple[bool, float]:
-        machine, loss = candidate
-        return loss >= SOLVED, len(machine.links) if loss < SOLVED else loss
+def rank(machine: Machine, loss: float) -> tuple[bool, float]:
+    """The lower the better: programs that solve the task by their length, before all others by their loss."""
+    return loss >= SOLVED, len(machine.links) if loss < SOLVED else loss
 
-    ranked = sorted(candidates, key=rank)
+
+def _result(task: Task, candidates: Candidates, history: History, reference: Task | Function | None) -> Synthesis:
+    ranked = sorted(candidates, key=lambda candidate: rank(*candidate))
     machine, loss = ranked[0]
     if not np.isfinite(loss):
         raise DMMError(

@@ -14,12 +14,11 @@ from dmmlab.files import DMMError, check_int
 from dmmlab.inputs import Inputs, Text
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
-from dmmlab.synthesis.examination import Examination, Function, draw_test, examine
+from dmmlab.synthesis.examination import CHUNK, RIGHT, Examination, Function, draw_test, examine
 
-EXACT = 1e-6  # largest error, at any tick of any string, of a machine that is called exact
+EXACT = RIGHT  # largest error, at any tick of any string, of a machine that is called exact
 LETTERS = alphabets.ascii_letters + alphabets.digits + alphabets.punctuation + " "
 SPEEDS = (1, 2, 3, 5, 10, 13)
-CHUNK = 20  # strings run together; all at once would take much memory
 
 
 @dataclass(frozen=True)
