@@ -140,11 +140,16 @@ class Parts:
         pulses, levels = self.pulses, self.levels
         for pool in (pulses, levels):
             pool.limit = len(pool) + MOST
-        i = pulses.of_cost(cost - 1)
-        if len(i):
-            levels.offer(
-                self.sums(pulses.values[i]), pulses.begins[i] + 1, pulses.begins[i] + 1, cost, ("sum", i, -1, "")
-            )
+        p = pulses.of_cost(cost - 1)
+        if len(p):
+            later = pulses.begins[p] + 1
+            levels.offer(self.sums(pulses.values[p]), later, later, cost, ("sum", p, -1, ""))
+            for constant in (0.0, 1.0, 2.0):
+                values = np.maximum(pulses.values[p] - constant, 0.0)
+                pulses.offer(values, later, later, cost, ("above", p, -1, constant))
+            if self.speed is not None:
+                now = pulses.begins[p]
+                pulses.offer(self.before(pulses.values[p], 0.0), now, now, cost, ("earlier", p, -1, self.speed))
         i = levels.of_cost(cost - 1)
         if len(i):
             times = levels.begins[i] + 1, levels.settled[i] + 1, cost
@@ -152,13 +157,6 @@ class Parts:
             for constant, sign in product(CONSTANTS, (1, -1)):
                 values = np.maximum(sign * (levels.values[i] - constant), 0.0)
                 levels.offer(values, *times, ("above" if sign > 0 else "below", i, -1, constant))
-        i = pulses.of_cost(cost - 1)
-        for constant in (0.0, 1.0, 2.0) if len(i) else ():
-            values, when = np.maximum(pulses.values[i] - constant, 0.0), pulses.begins[i] + 1
-            pulses.offer(values, when, when, cost, ("above", i, -1, constant))
-        if self.speed is not None and len(i):
-            times = pulses.begins[i], pulses.begins[i], cost
-            pulses.offer(self.before(pulses.values[i], 0.0), *times, ("earlier", i, -1, self.speed))
         self._loop(cost)
         self._combine(levels, cost)
         self._sample(cost)

@@ -122,25 +122,19 @@ def synthesize(
         raise DMMError("a reference or a holdout is for tasks of examples; a teacher is asked anyway")
     learned, test = split(task, holdout, check_int("seed", seed, 0))
     limit, path = check_int("attempts", attempts), None if checkpoint is None else Path(checkpoint)
+    wrong: Text | None = None
     bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
     with bar, np.errstate(all="ignore"):  # attempts may diverge
-        for examples in range(QUESTIONS, -1, -1):
-            wired = architecture or _default_architecture(learned)
-            search = Attempts(
-                learned,
-                seed,
-                wired,
-                memory_gradient,
-                frozenset(keep),
-                cut_order,
-                not (architecture or task.due is None),
-            )
+        for _ in range(QUESTIONS + 1):
+            if wrong is not None:
+                learned = learned.with_example(wrong, reference)
+            wired, small = architecture or _default_architecture(learned), not architecture and learned.due is not None
+            search = Attempts(learned, seed, wired, memory_gradient, frozenset(keep), cut_order, small)
             result = _run(search, limit, path, on_round, bar, test if reference is None else reference)
             wrong = None if reference is None else result.verification.counterexample
-            if wrong is None or not examples:
-                return result
-            learned = learned.with_example(wrong, reference)
-    raise AssertionError
+            if wrong is None:
+                break
+    return result
 
 
 def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[Synthesis]:
