@@ -108,14 +108,20 @@ def plan_runs(numbers: list[int | str] | None, given: dict[str, Any]) -> dict[Pa
 
 
 def _make_folder(output: str | os.PathLike | None) -> Path:
-    folder = Path(output or project_root() / "data" / "runs" / time.strftime("%Y%m%d-%H%M%S")).resolve()
-    if any(folder.glob("*.ipynb")):
-        raise DMMError(f"{folder}: holds notebooks already; choose another output folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DMMError(f"{folder}: cannot make it ({error.strerror}); choose another output folder") from None
-    return folder
+    """The folder of a run, made; without one given it is named by the second, and never one that is there already."""
+    if output is not None and any(Path(output).resolve().glob("*.ipynb")):
+        raise DMMError(f"{Path(output).resolve()}: holds notebooks already; choose another output folder")
+    named = project_root() / "data" / "runs" / time.strftime("%Y%m%d-%H%M%S")
+    for folder in [output] if output is not None else (named, *(f"{named}-{i}" for i in range(2, 100))):
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=output is not None)
+            return Path(folder).resolve()
+        except FileExistsError as error:
+            reason = error.strerror
+        except OSError as error:
+            reason = error.strerror
+            break
+    raise DMMError(f"{folder}: cannot make it ({reason}); choose another output folder")
 
 
 class Progress(tqdm):
