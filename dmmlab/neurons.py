@@ -87,7 +87,7 @@ class Kind:
         memory: an input field that the output merely adds (out = in[memory] + rest), so that a loop of weight 1 through
             it is a running sum.
         stop_gradient: the input fields that the truncated gradient does not pass ("*" for all).
-        characters: those that the kind emits by itself.
+        characters: the words that the kind emits by itself.
         trees: whether the formula is for V-values of any depth, which only the interpreter has.
     """
 
@@ -97,7 +97,7 @@ class Kind:
     up: Formula
     memory: str | None = None
     stop_gradient: tuple[str, ...] = ()
-    characters: str = ""
+    characters: tuple[str, ...] = ()
     trees: bool = False
 
     def passes_gradient(self, field: str) -> bool:
@@ -121,9 +121,9 @@ def kind(
 
 
 def find_kind(name: str) -> Kind:
-    """The registered kind of that name; "letter a" is one for every character. Raises DMMError for others."""
-    if isinstance(name, str) and name.startswith("letter ") and len(name) == 8 and name not in KINDS:
-        kind(name, {}, {"char": CHARS}, characters=name[-1])(partial(_letter, name[-1]))
+    """The registered kind of that name; "letter a" is one for every word. Raises DMMError for others."""
+    if isinstance(name, str) and name not in KINDS and name[:7] == "letter " and name[7:] not in ("", NUMBER):
+        kind(name, {}, {"char": CHARS}, characters=(name[7:],))(partial(_letter, name[7:]))
     if not isinstance(name, str) or name not in KINDS:
         raise DMMError(f"kind {name!r} is not known; the kinds are {', '.join(sorted(KINDS))}")
     return KINDS[name]
@@ -194,7 +194,7 @@ def _letter(letter: str, x: Fields, ops: Ops) -> Fields:
     return {"char": ops.constant({letter: 1.0})}
 
 
-kind("eos", {}, {"char": CHARS}, characters=".")(partial(_letter, "."))
+kind("eos", {}, {"char": CHARS}, characters=(".",))(partial(_letter, "."))
 
 
 @kind("timer", {"timer": SCALAR}, {"timer": SCALAR}, memory="timer")

@@ -17,6 +17,9 @@ from dmmlab.inputs import Inputs, Text, value_of
 from dmmlab.learn.due import Due, load_examples, read_due
 from dmmlab.machines import DOT_CLIP, NO_CLIP, Machine
 
+MOST_LATENCY = 40  # ticks, where any latency is right
+RIGHT = 1e-6  # largest error of an answer that is called right
+
 
 @dataclass(frozen=True)
 class Task(Inputs):
@@ -31,6 +34,7 @@ class Task(Inputs):
     teacher: Machine | None = field(default_factory=handcrafted_detector)
     due: tuple[Due, ...] | None = field(default=None, kw_only=True)
     latency: int = field(default=0, kw_only=True)
+    any_latency: bool = field(default=False, kw_only=True)
     dot_clip: float = field(default=DOT_CLIP, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -46,7 +50,7 @@ class Task(Inputs):
         inputs: Sequence,
         targets: Sequence,
         ticks_per_step: int | Sequence[int] = 8,
-        latency: int | None = None,
+        latency: int | str | None = None,
         dot_clip: float | None = None,
     ) -> Task:
         """A task without a teacher: inputs, and the answers that are due. Nothing comes after the end of an input.
@@ -58,7 +62,7 @@ class Task(Inputs):
                 number (left), a pair (left, right), or None where none is asked, alone or in a pair.
             ticks_per_step: the speed; of several each input is run at each.
             latency: an answer is due so many ticks after its step was emitted; None: the tick before the next step at
-                the fastest speed, but five at least.
+                the fastest speed, but five at least; "any": whatever a machine takes, the same for all steps.
             dot_clip: the bound of what dot neurons emit; None for none.
 
         >>> task = dmm.Task.from_examples(["aab", "b"], [[1, 2, 2], 0])
@@ -67,7 +71,8 @@ class Task(Inputs):
         """
         speeds = [ticks_per_step] if isinstance(ticks_per_step, int) else [*ticks_per_step]
         speeds = [check_int("ticks_per_step", speed) for speed in speeds]
-        latency = max(min(speeds) - 1, 5) if latency is None else check_int("latency", latency, 0)
+        any_latency = latency == "any"
+        latency = max(min(speeds) - 1, 5) if latency is None or any_latency else check_int("latency", latency, 0)
         if len(inputs) != len(targets):
             raise DMMError(f"{len(inputs)} inputs and {len(targets)} targets; give as many of one as of the other")
         strings = Inputs([*inputs]).strings
@@ -78,7 +83,7 @@ class Task(Inputs):
         each = [speed for speed in speeds for _ in strings]
         strings = [*strings] * len(speeds)
         clip = NO_CLIP if dot_clip is None else dot_clip
-        every = {"after_end": "nothing", "latency": latency, "dot_clip": clip}
+        every = {"after_end": "nothing", "latency": latency, "any_latency": any_latency, "dot_clip": clip}
         return cls(strings, ticks_until_due(strings, each, latency), each, None, due=tuple(due * len(speeds)), **every)
 
     @classmethod
@@ -114,6 +119,8 @@ class Task(Inputs):
         >>> task.predict(dmm.handcrafted_detector(), ["aab."])[0].tolist()
         [[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
         """
+        if self.any_latency:
+            return self.settled(machine).predict(machine, inputs, ticks_per_step)
         speed = min(self.ticks_per_character) if ticks_per_step is None else check_int("ticks_per_step", ticks_per_step)
         strings = Inputs([*inputs]).strings
         ticks = ticks_until_due(strings, [speed] * len(strings), self.latency)
@@ -122,6 +129,31 @@ class Task(Inputs):
             row[self.latency : self.latency + len(string) * speed : speed]
             for row, string in zip(answers, strings, strict=True)
         ]
+
+    def settled(self, machine: Machine) -> Task:
+        """The task with the latency that a machine has, where any is right: the smallest at which its answers to the
+        strings are, or else the one at which they are the least wrong.
+
+        >>> task = dmm.Task.from_examples([[1.0, 2.0]], [[2, 4]], ticks_per_step=1, latency="any")
+        >>> double = dmm.write_program("output.dict-1 <- 2 input.char").reading_values()
+        >>> task.settled(double).latency
+        1
+        """
+        if not self.any_latency:
+            return self
+        last = MOST_LATENCY + 1
+        ticks = ticks_until_due(self.strings, self.ticks_per_character, last)
+        with np.errstate(all="ignore"):
+            answers = Engine(machine, replace(self, ticks=ticks)).answers(machine.vector())
+        wrong = np.zeros(last)
+        for row, due, speed in zip(answers, self.due or (), self.ticks_per_character, strict=True):
+            for latency in range(last):
+                errors = np.abs(row[latency : latency + len(due) * speed : speed] - due)
+                wrong[latency] = max(wrong[latency], np.nanmax(np.nan_to_num(errors, posinf=np.inf), initial=0.0))
+        right = np.flatnonzero(wrong < RIGHT)
+        latency = int(right[0] if len(right) else np.argmin(wrong))
+        ticks = ticks_until_due(self.strings, self.ticks_per_character, latency)
+        return replace(self, latency=latency, any_latency=False, ticks=ticks)
 
     def describe(self) -> list:
         """Everything that tells it from another task, as plain data."""

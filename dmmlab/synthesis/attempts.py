@@ -15,9 +15,9 @@ from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import Machine
-from dmmlab.synthesis.assembly import find_programs
 from dmmlab.synthesis.canonical_form import canonical, has_loop, round_weights, simplify, topological_order
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.programs import find_programs
 from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, solve, train_sparse
 from dmmlab.synthesis.rewiring import rewire
 

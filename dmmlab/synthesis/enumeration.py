@@ -7,23 +7,23 @@ thousands are computed at once, and two with equal values are one (observational
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations, product
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations, product
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dmmlab.engine.layout import parts_of
 from dmmlab.learn.tasks import Task
+from dmmlab.synthesis.steps import Array, Steps
+from dmmlab.trees import NUMBER
 
 MOST = 8_000  # pulses, and levels, that are kept of each cost
+EARLY = 40  # parts of a cost that are combined before all others
 LARGEST = 1e6  # of values: what grows faster is no answer
 CONSTANTS = (1.0, 2.0, 3.0, 0.0)  # with which levels are compared
 PAIRED = 8  # letters of which one count is taken from another's
 LOOPED = 6  # neurons of a part with a loop, at most
 DIGITS = 6  # after the point, in which values differ
-
-Array = np.ndarray
 
 
 class Recipe(NamedTuple):
@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
     operation: str
     a: int = -1
     b: int = -1
-    extra: float | str = 0.0
+    extra: Any = ""
 
 
 class Pool:
@@ -67,70 +67,81 @@ class Pool:
                 self.known.add(key)
                 new.append(i)
         if new:
-            columns = [np.broadcast_to(column, len(values))[new] for column in recipes]
+            columns = [_column(column, len(values))[new] for column in recipes]
             self.values = np.concatenate([self.values, values[new]])
             self.begins = np.append(self.begins, np.broadcast_to(begins, len(values))[new])
             self.settled = np.append(self.settled, np.broadcast_to(settled, len(values))[new])
             self.costs = np.append(self.costs, np.full(len(new), cost))
             self.recipes += [Recipe(str(o), int(a), int(b), extra) for o, a, b, extra in zip(*columns, strict=True)]
 
+    def combine(self, cost: int, dot: Callable[[Array], Array], aligned: bool, early: bool = False) -> None:
+        """Sums and differences of two, which take no neuron; what one is above the other; products.
 
-class Parts:
+        `aligned`: the earlier of two waits for the later one, and only then are they read. `early`: only the first
+        parts of each cost.
+        """
+        ways = [(rest, a) for rest in (cost, cost - 1) for a in range(1, rest // 2 + 1)]
+        for rest, a in ways:
+            first, second = (self.of_cost(each)[: EARLY if early else None] for each in (a, rest - a))
+            for i, j in self.pairs(first, second, same=2 * a == rest):
+                x, y = self.values[i], self.values[j]
+                settled = np.maximum(self.settled[i], self.settled[j])
+                begins = settled if aligned else np.minimum(self.begins[i], self.begins[j])
+                if rest == cost:
+                    self.offer(x + y, begins, settled, cost, ("add", i, j, 1.0))
+                    self.offer(x - y, begins, settled, cost, ("add", i, j, -1.0))
+                    continue
+                times = begins + 1, settled + 1, cost
+                self.offer(np.maximum(x - y, 0.0), *times, ("above", i, j, ""))
+                self.offer(np.maximum(y - x, 0.0), *times, ("above", j, i, ""))
+                self.offer(dot(x * y), *times, ("product", i, j, ""))
+
+    def pairs(self, some: Array, others: Array, same: bool = False) -> Iterator[tuple[Array, Array]]:
+        """Pairs in portions, until the pool is full; each pair once, where both are of the same parts."""
+        for i in some:
+            j = others[others > i] if same else others
+            if len(j) and len(self) < self.limit:
+                yield np.full(len(j), i), j
+
+
+def _column(one: Any, count: int) -> Array:
+    """One a recipe of what is given once, or for each."""
+    if isinstance(one, np.ndarray):
+        return one
+    column = np.empty(count, object)
+    for i in range(count):
+        column[i] = one
+    return column
+
+
+class Parts(Steps):
     """All parts of programs for a task, cost by cost; a cost is a number of neurons."""
 
     def __init__(self, task: Task) -> None:
-        lengths = [len(string) for string in task.strings]
-        self.begins = np.cumsum([0, *lengths[:-1]])
-        self.first_steps = {*self.begins.tolist()}
-        self.string_of = np.repeat(np.arange(len(lengths)), lengths)
-        self.answers = np.concatenate([np.array(each) for each in task.due])
-        self.latency, speeds = task.latency, {*task.ticks_per_character}
-        self.speed = speeds.pop() if len(speeds) == 1 else None  # of the only speed there is
-        steps = [step for stream, n in zip(task.streams, lengths, strict=True) for step in stream[:n]]
-        self.dot_clip = task.dot_clip
-        self.pulses, self.levels = Pool(len(steps)), Pool(len(steps) + 1)
-        self._read(steps)
+        super().__init__(task)
+        self.pulses, self.levels = Pool(len(self)), Pool(len(self) + 1)
+        self._read()
 
-    def dot(self, values: Array) -> Array:
-        """What dot neurons emit of such products."""
-        return np.clip(values, -self.dot_clip, self.dot_clip)
+    def _held(self, values: Array) -> Array:
+        """Running sums of pulses, and the start, zero."""
+        return np.column_stack([self.sums(values), np.zeros(len(values))])
 
-    def wanted(self, side: int) -> tuple[Array, Array]:
-        """The steps whose answers are due at a side, and these answers."""
-        asked = np.flatnonzero(~np.isnan(self.answers[:, side]))
-        return asked, self.answers[asked, side]
-
-    def sums(self, values: Array) -> Array:
-        """Running sums of pulses, which begin anew with each string, and the start, zero."""
-        total = np.cumsum(values, axis=1)
-        before = total[:, self.begins] - values[:, self.begins]
-        return np.column_stack([total - before[:, self.string_of], np.zeros(len(values))])
-
-    def before(self, values: Array, starts: Array | float) -> Array:
-        """What was there one step earlier, and at first the start."""
-        earlier = np.roll(values, 1, axis=1)
-        earlier[:, self.begins] = starts
-        return earlier
-
-    def _read(self, steps: Sequence) -> None:
+    def _read(self) -> None:
         """Parts that read the input and its running sum, as streams."""
-        keys = sorted({key for step in steps for key, _ in parts_of(step)}, key=str)
-        stream = np.array([[dict(parts_of(step)).get(key, 0.0) for step in steps] for key in keys]).reshape(
-            -1, len(steps)
-        )
-        stream = np.vstack([stream, [float(step) for step in steps]])
-        held = self.sums(stream)
+        stream, held = self.stream, self._held(self.stream)
         self.pulses.offer(np.abs(stream).max(axis=0)[None], 1, 1, 1, ("norm of input", -1, -1, ""))
-        for key, values, sums in zip(keys, stream, held, strict=False):
-            if len(key) == 1:
-                self.pulses.offer(self.dot(values[None]), 1, 1, 1, ("letter", -1, -1, key))
-                self.levels.offer(self.dot(sums[None]), 2, 2, 2, ("letter of sum", -1, -1, key))
-        letters = [i for i, key in enumerate(keys) if len(key) == 1][:PAIRED]
-        for i, j in combinations(letters, 2):
-            more = self.dot(held[i][None] - held[j][None])
-            self.levels.offer(more, 2, 2, 2, ("letters of sum", -1, -1, keys[i] + keys[j]))
-        self.pulses.offer(self.dot(stream[-1:]), 1, 1, 1, ("number", -1, -1, ""))
-        seen = (stream * self.before(held[:, :-1], 0.0)).sum(axis=0)
+        for word in self.words:
+            lookup = ((word, 1.0),)
+            self.pulses.offer(self.look_up(lookup)[None], 1, 1, 1, ("lookup", -1, -1, lookup))
+            sums = self._held(self.read[word][None])
+            self.levels.offer(self.dot(sums), 2, 2, 2, ("lookup of sum", -1, -1, lookup))
+        for one, other in permutations(self.words[:PAIRED], 2):
+            more = self._held((self.read[one] - self.read[other])[None])
+            self.levels.offer(self.dot(more), 2, 2, 2, ("lookup of sum", -1, -1, ((one, 1.0), (other, -1.0))))
+        if NUMBER in self.read:
+            lookup = ((NUMBER, 1.0),)
+            self.pulses.offer(self.look_up(lookup)[None], 1, 1, 1, ("lookup", -1, -1, lookup))
+        seen = (stream * self.before(held[:, :-1])).sum(axis=0)
         self.pulses.offer(self.dot(seen[None]), 1, 1, 2, ("seen", -1, -1, ""))
         self.levels.offer(np.abs(held).max(axis=0)[None], 2, 2, 2, ("norm of sum", -1, -1, ""))
         self.levels.offer(self.dot((held * held).sum(axis=0)[None]), 2, 2, 2, ("square of sum", -1, -1, ""))
@@ -140,16 +151,18 @@ class Parts:
         pulses, levels = self.pulses, self.levels
         for pool in (pulses, levels):
             pool.limit = len(pool) + MOST
+        self._loop(cost)
+        levels.combine(cost, self.dot, aligned=False, early=True)
         p = pulses.of_cost(cost - 1)
         if len(p):
             later = pulses.begins[p] + 1
-            levels.offer(self.sums(pulses.values[p]), later, later, cost, ("sum", p, -1, ""))
+            levels.offer(self._held(pulses.values[p]), later, later, cost, ("sum", p, -1, ""))
             for constant in (0.0, 1.0, 2.0):
                 values = np.maximum(pulses.values[p] - constant, 0.0)
                 pulses.offer(values, later, later, cost, ("above", p, -1, constant))
             if self.speed is not None:
                 now = pulses.begins[p]
-                pulses.offer(self.before(pulses.values[p], 0.0), now, now, cost, ("earlier", p, -1, self.speed))
+                pulses.offer(self.before(pulses.values[p]), now, now, cost, ("earlier", p, -1, self.speed))
         i = levels.of_cost(cost - 1)
         if len(i):
             times = levels.begins[i] + 1, levels.settled[i] + 1, cost
@@ -157,10 +170,9 @@ class Parts:
             for constant, sign in product(CONSTANTS, (1, -1)):
                 values = np.maximum(sign * (levels.values[i] - constant), 0.0)
                 levels.offer(values, *times, ("above" if sign > 0 else "below", i, -1, constant))
-        self._loop(cost)
-        self._combine(levels, cost)
+        levels.combine(cost, self.dot, aligned=False)
         self._sample(cost)
-        self._combine(pulses, cost)
+        pulses.combine(cost, self.dot, aligned=True)
 
     def _loop(self, cost: int) -> None:
         """Levels with a loop. *keep*: a gate of 1 clears what was there, and a pulse is added. *toggle*: each 1 turns 0
@@ -169,14 +181,22 @@ class Parts:
         pool = self.pulses
         if cost > LOOPED:
             return
-        gates = {a: [i for i in pool.of_cost(a) if {*np.unique(pool.values[i])} <= {0.0, 1.0}] for a in range(1, cost)}
-        if chosen := gates[cost - 2] if cost > 2 else []:
+        zeros_and_ones = [{*np.unique(row)} <= {0.0, 1.0} for row in pool.values]
+        gates = {a: np.array([i for i in pool.of_cost(a) if zeros_and_ones[i]], int) for a in range(1, cost)}
+        chosen = gates.get(cost - 2, ())
+        if len(chosen):
             x, at = pool.values[chosen], pool.begins[chosen] + 2
             self.levels.offer(self._run(x, 1.0 - 2.0 * x), at, at, cost, ("toggle", chosen, -1, ""))
         i = pool.of_cost(cost - 2)
         if len(i):
             x, at = pool.values[i], pool.begins[i] + 2
             self.levels.offer(self._run(x, None), at, at, cost, ("largest", i, -1, ""))
+        i = self.levels.of_cost(cost - 2)
+        if len(i):
+            x, begins, settled = self.levels.values[i], self.levels.begins[i] + 2, self.levels.settled[i] + 2
+            steady = x[:, -1] == 0.0  # those that begin at zero
+            made = ("largest so far", i[steady], -1, "")
+            self.levels.offer(self._run(x[steady, :-1], None), begins[steady], settled[steady], cost, made)
         for a in range(1, cost - 2):
             for i in gates[a]:
                 j = pool.of_cost(cost - 2 - a)
@@ -194,30 +214,11 @@ class Parts:
             states[:, step] = state
         return states
 
-    def _combine(self, pool: Pool, cost: int) -> None:
-        """Sums and differences of two, which take no neuron; what one is above the other; products of levels."""
-        for rest in (cost, cost - 1):
-            for a in range(1, rest // 2 + 1):
-                for i, j in self._pairs(pool, pool.of_cost(a), pool.of_cost(rest - a)):
-                    x, y = pool.values[i], pool.values[j]
-                    begins = np.minimum(pool.begins[i], pool.begins[j])
-                    settled = np.maximum(pool.settled[i], pool.settled[j])
-                    begins = settled if pool is self.pulses else begins
-                    if rest == cost:
-                        pool.offer(x + y, begins, settled, cost, ("add", i, j, 1.0))
-                        pool.offer(x - y, begins, settled, cost, ("add", i, j, -1.0))
-                        continue
-                    times = begins + 1, settled + 1, cost
-                    pool.offer(np.maximum(x - y, 0.0), *times, ("above", i, j, ""))
-                    pool.offer(np.maximum(y - x, 0.0), *times, ("above", j, i, ""))
-                    if pool is self.levels:
-                        pool.offer(self.dot(x * y), *times, ("product", i, j, ""))
-
     def _sample(self, cost: int) -> None:
         """Pulses times levels: as a level was before the step, or as it is after it, for which the pulse waits."""
         pulses, levels = self.pulses, self.levels
         for a in range(1, cost - 1):
-            for i, j in self._pairs(pulses, pulses.of_cost(a), levels.of_cost(cost - 1 - a), cut=False):
+            for i, j in pulses.pairs(pulses.of_cost(a), levels.of_cost(cost - 1 - a)):
                 pulse, at = pulses.values[i], pulses.begins[i]
                 early = levels.begins[j] > at
                 if early.any():
@@ -229,11 +230,3 @@ class Parts:
                 pulses.offer(
                     self.dot(pulse * levels.values[j][:, :-1]), wait + 1, wait + 1, cost, ("sample", i, j, wait)
                 )
-
-    @staticmethod
-    def _pairs(pool: Pool, some: Array, others: Array, cut: bool = True) -> Iterator[tuple[Array, Array]]:
-        """Pairs in portions, until the pool is full; each pair once where both are of the same parts."""
-        for i in some:
-            j = others[others > i] if cut and np.array_equal(some, others) else others
-            if len(j) and len(pool) < pool.limit:
-                yield np.full(len(j), i), j

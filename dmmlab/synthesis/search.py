@@ -27,11 +27,11 @@ from dmmlab.inputs import Text
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
-from dmmlab.synthesis.assembly import find_programs
 from dmmlab.synthesis.attempts import Attempts, link_names
 from dmmlab.synthesis.canonical_form import signatures
 from dmmlab.synthesis.examination import Examination, Function, disagreement
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.programs import find_programs
 from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.verification import Verification, verify
 
@@ -156,11 +156,10 @@ def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[
 def _default_architecture(task: Task) -> Machine:
     """5 × 2 layers, with the letters that the teacher has, or all that examples have."""
     if task.teacher is None:
-        words = {step for string in task.strings for step in string if isinstance(step, str)}
-        letters = "".join(sorted(word for word in words if len(word) == 1))
+        letters = sorted({step for string in task.strings for step in string if isinstance(step, str)})
     else:
         kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
-        letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
+        letters = [word for kind in kinds if kind.name.startswith("letter ") for word in kind.characters]
     machine = feedforward(dot_clip=task.dot_clip, letters=letters)
     return machine.reading_values() if task.has_values else machine
 

@@ -1,0 +1,142 @@
+"""Programs for a task of examples: small parts are enumerated, and loops are read off from the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import product
+from math import nan
+from operator import itemgetter
+
+import numpy as np
+
+from dmmlab.files import DMMError
+from dmmlab.learn.objective import Objective
+from dmmlab.learn.tasks import Task
+from dmmlab.machines import Machine
+from dmmlab.synthesis.assembly import Assembly, Terms
+from dmmlab.synthesis.automata import find_automaton
+from dmmlab.synthesis.enumeration import Parts
+from dmmlab.synthesis.fitting import Fit, find_curves, fits, rows_of
+from dmmlab.synthesis.loop_assembly import build_automaton, build_filter, build_reading, build_recurrence
+from dmmlab.synthesis.part_assembly import PartAssembly
+from dmmlab.synthesis.pruning import SOLVED
+from dmmlab.synthesis.recurrences import find_recurrences
+from dmmlab.synthesis.regression import find_filter, find_readings
+from dmmlab.synthesis.streams import Streams
+
+COSTS = 8  # neurons of a part that is enumerated, at most
+MOST = 20  # answers of a side of which machines are built
+
+Build = Callable[[PartAssembly], tuple[Terms, int] | None]  # what answers a side, and the tick at which it is there
+Whole = Callable[[Assembly], tuple[dict[int, Terms], int]]  # what answers all sides
+
+
+class Search:
+    """The search of programs for a task, cost by cost; a cost is about a number of neurons."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.streams = {*task.ticks_per_character} == {1}
+        self.parts = Streams(task) if self.streams else Parts(task)
+        self.sides = [side for side in (0, 1) if np.isfinite(self.parts.answers[:, side]).any()]
+        self.alone = {side: _only_side(task, side) for side in self.sides}
+        self.curves: dict[int, list[Fit]] = {side: [] for side in self.sides}
+        self.found: dict[int, list[tuple[float, Build]]] = {side: [*self._tables(side)] for side in self.sides}
+        self.whole: list[tuple[float, Whole]] = [*self._joint()]
+
+    def _tables(self, side: int) -> Iterator[tuple[float, Build]]:
+        """What is read off from the answers of a side at once."""
+        due = None if self.streams else self.parts.latency - 1
+        for reading in find_readings(self.parts, side):
+            yield reading.cost, lambda to, reading=reading: build_reading(to, reading, due)
+        for found in find_recurrences(self.parts, side, held=not self.streams)[:MOST]:
+            for two_sided in (True, False):
+                yield found.cost, lambda to, found=found, two=two_sided: build_recurrence(to, found, two)
+
+    def _joint(self) -> Iterator[tuple[float, Whole]]:
+        """What is read off from the answers of all sides at once."""
+        if self.streams and (found := find_filter(self.parts, self.sides)) is not None:
+            yield found.cost, lambda to: build_filter(to, found)
+        if (automaton := find_automaton(self.parts)) is not None:
+            price = 2 * len(automaton.answers) + automaton.changes  # dear, for there are automata for many examples
+            yield price, lambda to: build_automaton(to, automaton)
+
+    def programs(self, cost: int) -> list[Machine]:
+        """Machines of about so many neurons a side, or fewer, that give all answers: the shortest first."""
+        self.parts.grow(cost)
+        sides = [self._right(side, cost) for side in self.sides]
+        machines = [self._built(dict(zip(self.sides, each, strict=True))) for each in product(*sides)][:MOST]
+        machines += [self._built_whole(build) for price, build in self.whole if price <= cost or cost == COSTS]
+        right = [machine for machine in machines if machine is not None and self._solves(machine, self.task)]
+        return sorted(right, key=lambda machine: len(machine.links))
+
+    def _right(self, side: int, cost: int) -> list[Build]:
+        """What gives all answers of a side, built as a machine: the cheapest, and of two sides a few each."""
+        rows = rows_of(self.parts, side)
+        self.curves[side] += find_curves(rows, cost)
+        curves = [fit for fit in self.curves[side] if fit.cost <= cost]
+        some = [each for each in self.found[side] if each[0] <= cost]
+        for fit in [*curves, *fits(rows)]:
+            some += [(fit.cost, partial(PartAssembly.fit, fit=fit, patient=patient)) for patient in self._ways()]
+        builds = [build for _, build in sorted(some, key=itemgetter(0))][:MOST]
+        return [build for build in builds if self._gives(side, build)]
+
+    def _gives(self, side: int, build: Build) -> bool:
+        """Whether a machine that has only one side gives the answers due there."""
+        if len(self.sides) == 1:
+            return True
+        machine = self._built({side: build})
+        return machine is not None and self._solves(machine, self.alone[side])
+
+    def _ways(self) -> tuple[bool, ...]:
+        return (False, True) if self.streams else (False,)
+
+    def _built(self, builds: dict[int, Build]) -> Machine | None:
+        to = PartAssembly(self.parts)
+        made = {side: build(to) for side, build in builds.items()}
+        if None in made.values():
+            return None
+        return self._machine(to, {side: each[0] for side, each in made.items()}, [at for _, at in made.values()])
+
+    def _built_whole(self, build: Whole) -> Machine | None:
+        to = Assembly(self.parts)
+        sides, at = build(to)
+        return self._machine(to, {side: sides[side] for side in self.sides}, [at] * len(self.sides))
+
+    def _machine(self, to: Assembly, sides: dict[int, Terms], ready: list[int]) -> Machine | None:
+        """The machine of sides that are there after some ticks; streams wait for the last of them, and until due."""
+        if self.streams:
+            due = max(ready) if self.task.any_latency else self.task.latency - 1
+            if due < max(ready):
+                return None
+            sides = {side: to.wait(terms, due - at) for (side, terms), at in zip(sides.items(), ready, strict=True)}
+        try:
+            return to.machine(sides, self.task.dot_clip, self.task.has_values)
+        except DMMError:
+            return None  # a weight that is not finite
+
+    @staticmethod
+    def _solves(machine: Machine, task: Task) -> bool:
+        task = task.settled(machine)
+        return bool(Objective(machine, task).data_loss(machine.vector()) < SOLVED)
+
+
+def _only_side(task: Task, side: int) -> Task:
+    """A task that asks for the answers of one side."""
+    due = [tuple((x, nan) if side == 0 else (nan, y) for x, y in answers) for answers in task.due or ()]
+    return replace(task, due=tuple(due))
+
+
+@lru_cache(maxsize=4)
+def find_programs(task: Task) -> tuple[Machine, ...]:
+    """Machines that give all answers of a task of examples: the shortest first, or none.
+
+    Looked for are those of the fewest neurons, up to `COSTS` a part, and up to `MOST` of them.
+    """
+    search = Search(task)
+    for cost in range(1, COSTS + 1):
+        if right := search.programs(cost):
+            return tuple(right)
+    return ()
