@@ -16,8 +16,9 @@ from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import Machine
 from dmmlab.synthesis.assembly import find_programs
-from dmmlab.synthesis.canonical_form import canonical, has_loop, round_weights, simplify, topological_order
+from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loops import check_fixed
 from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, solve, train_sparse
 from dmmlab.synthesis.rewiring import rewire
 
@@ -47,7 +48,7 @@ class Attempts:
         missing = self.keep - link_names(self.architecture)
         if missing:
             raise DMMError(f"keep: the architecture has no link {min(missing)!r}; correct its name")
-        topological_order(self.architecture)  # refuses loops
+        check_fixed(self.architecture)
         output, links = self.architecture.output, self.architecture.links
         alive = remove_dead(self.architecture.with_vector(np.ones(len(links)))).links
         for side, field in enumerate(("dict-1", "dict-2")):
@@ -92,7 +93,7 @@ class Attempts:
         found = find_programs(self.task)
         machine = found[0] if found else self.architecture.with_vector(np.zeros(len(self.architecture.links)))
         yield "enumerate", machine, self._loss(machine), []
-        if found and not has_loop(machine):
+        if found:
             form = self._canonical(machine)
             yield "cut", form, self._loss(form), []
 

@@ -16,7 +16,6 @@ from dmmlab.engine.keys import fields_of
 from dmmlab.files import DMMError
 from dmmlab.machines import NO_CLIP, Machine
 from dmmlab.neurons import find_kind
-from dmmlab.synthesis.canonical_form import topological_order
 from dmmlab.synthesis.formula_text import (
     ANY,
     LATEX,
@@ -34,6 +33,7 @@ from dmmlab.synthesis.formula_text import (
     exact,
 )
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loops import topological_order
 from dmmlab.trees import NUMBER
 
 Stream = ImmutableMatrix  # a column: characters, number
