@@ -1,9 +1,10 @@
 """Curriculum: how a machine that may read back learns.
 
-In loops gradients explode, and what a long string asks for shows only to one who knows what short ones ask for. So all strings are cut to three steps first; when these are learned, to four, six, nine, and so on. The gradient is
-clipped. When a length is learned, links are pulled to zero as strongly as can be without forgetting: rounds after which
-the loss is too high are taken back, and the pull is weaker after that. What is left for short strings in few links is
-likely to be right for longer ones.
+In loops gradients explode, and what a long string asks for shows only to one who knows what short ones ask for. So all
+strings are cut to three steps first; when these are learned, to four, six, nine, and so on. The gradient is clipped.
+When a length is learned, links are pulled to zero as strongly as can be without forgetting: rounds after which the loss
+is too high are taken back, and the pull is weaker after that. What is left for short strings in few links is likely to
+be right for longer ones.
 """
 
 from __future__ import annotations
