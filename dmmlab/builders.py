@@ -85,6 +85,7 @@ def feedforward(
     dot_clip: float = DOT_CLIP,
     letters: str = "",
     skip: bool = True,
+    loops: Sequence[str] = (),
 ) -> Machine:
     """Layers of neurons `kind-layer-copy`; all weights zero. Accumulators remember by a fixed link.
 
@@ -98,24 +99,29 @@ def feedforward(
         skip: whether links skip layers. If not, the first layer reads the input only, the others read the constant
             sources and the layer before, and the output reads the last layer only (as the 2022 journal's
             v0-1/first-feedforward-run and v0-1/feedforward-run-1.1).
+        loops: those of the kinds whose neurons also read what neurons of these kinds in their own layer emit, their own
+            outputs included, a tick later: loops of one tick, as states that are reset or wrap around need them.
 
     >>> len(dmm.feedforward().links), len(dmm.feedforward(layers=6, kinds=["accum", "norm", "dot"]).links)
     (1486, 942)
     """
+    if {*loops} - {*kinds} or isinstance(loops, str):
+        raise DMMError(f"loops are {loops!r}; give a list of some of the kinds {', '.join(kinds)}")
     layers, copies, inner = check_int("layers", layers), check_int("copies", copies), _inner_kinds(kinds)
     neurons = SOURCES | {f"letter-{letter}": f"letter {letter}" for letter in letters}
     constants = [*STREAMS[1:], *((name, "char") for name in neurons if name not in SOURCES)]
     fixed, links, before = [*CLOCK], [], [STREAMS[0]]
     sources = [*before, *constants] if skip else before
     for layer in range(1, layers + 1):
-        before = []
-        for copy, kind in product(range(1, copies + 1), inner):
-            name = f"{kind.name}-{layer}-{copy}"
+        group = {f"{kind.name}-{layer}-{copy}": kind for copy, kind in product(range(1, copies + 1), inner)}
+        before = [(name, output) for name, kind in group.items() for output in _fields(kind.outputs)]
+        back = [(name, output) for name, output in before if group[name].name in loops]
+        for name, kind in group.items():
             neurons[name] = kind.name
             fixed += _memory(name, kind)
             ends = [(name, to) for to in _fields(kind.inputs) if to != kind.memory]
-            links += [Link(*end, *source) for end in ends for source in sources]
-            before += [(name, output) for output in _fields(kind.outputs)]
+            read = [*sources, *(back if kind.name in loops else ())]
+            links += [Link(*end, *source) for end in ends for source in read]
         sources = [*(sources if skip else constants), *before]
     links += [Link(*end, *source) for end in ANSWERS for source in (sources if skip else before)]
     return Machine({**neurons, "output": "output"}, fixed=_ones(fixed), links=links, dot_clip=dot_clip)

@@ -151,7 +151,10 @@ class Task(Inputs):
                 errors = np.abs(row[latency : latency + len(due) * speed : speed] - due)
                 wrong[latency] = max(wrong[latency], np.nanmax(np.nan_to_num(errors, posinf=np.inf), initial=0.0))
         right = np.flatnonzero(wrong < RIGHT)
-        latency = int(right[0] if len(right) else np.argmin(wrong))
+        return self.after(int(right[0] if len(right) else np.argmin(wrong)))
+
+    def after(self, latency: int) -> Task:
+        """The same task, with answers due so many ticks after their steps."""
         ticks = ticks_until_due(self.strings, self.ticks_per_character, latency)
         return replace(self, latency=latency, any_latency=False, ticks=ticks)
 

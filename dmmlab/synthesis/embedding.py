@@ -6,7 +6,8 @@ import numpy as np
 
 from dmmlab.files import DMMError
 from dmmlab.machines import Link, Machine
-from dmmlab.synthesis.canonical_form import rows_of, topological_order
+from dmmlab.synthesis.canonical_form import rows_of
+from dmmlab.synthesis.loops import topological_order
 
 
 def embed(machine: Machine, architecture: Machine) -> Machine:

@@ -42,6 +42,18 @@ class Clock(Function):
     is_nonnegative = True
 
 
+class State(Function):
+    """State(p, t): what the loop of that name holds at tick t; State(p, a, t) what it holds at the letter a."""
+
+    is_real = True
+
+
+class Level(State):
+    """A state that is never below zero."""
+
+    is_nonnegative = True
+
+
 class MaxNorm(Function):
     """MaxNorm(x): the largest |x| of any letter."""
 
@@ -88,7 +100,7 @@ LATEX |= {f"'{letter}'": rf"\text{{'\{letter}'}}" for letter in "{}%#&_$"}
 
 def delay_of(e: Expr, otherwise: int = 0) -> int:
     """How many ticks after the input it arrives; `otherwise` for what never changes."""
-    return min((int(T - leaf.args[-1]) for leaf in e.atoms(Input, Amount, Clock)), default=otherwise)
+    return min((int(T - leaf.args[-1]) for leaf in e.atoms(Input, Amount, Clock, State)), default=otherwise)
 
 
 class Printer(StrPrinter):
@@ -117,6 +129,8 @@ class Printer(StrPrinter):
         match e:
             case Input(args=(letter, _)) if letter != ANY:
                 word, parts = "count now", [letter]
+            case State(args=(name, *letters, _)):
+                return " of ".join([str(name), *(str(letter) for letter in letters if letter != ANY)])
             case Total(args=(Input(args=(letter, _)),)) if letter != ANY:
                 word, parts = "count", [letter]
             case Max(args=(bottom, x)) if bottom == 0:

@@ -16,7 +16,6 @@ from dmmlab.engine.keys import fields_of
 from dmmlab.files import DMMError
 from dmmlab.machines import NO_CLIP, Machine
 from dmmlab.neurons import find_kind
-from dmmlab.synthesis.canonical_form import topological_order
 from dmmlab.synthesis.formula_text import (
     ANY,
     LATEX,
@@ -34,6 +33,8 @@ from dmmlab.synthesis.formula_text import (
     exact,
 )
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loops import walk
+from dmmlab.synthesis.recurrences import Recurrence, States
 from dmmlab.trees import NUMBER
 
 Stream = ImmutableMatrix  # a column: characters, number
@@ -110,11 +111,16 @@ def _total(x: Expr) -> Expr:
 
 
 def _fold(x: Expr) -> Expr:
-    """Σ x a tick ago + x now is Σ x now."""
+    """Σ x a tick ago + x now is Σ x now; relu(x) + relu(−x) is |x|."""
     for total in ordered(x.atoms(Total)):
         now, weight = total.args[0].xreplace({T: T + 1}), x.coeff(total)
         if weight != 0 and x.coeff(now) == weight:
             x += weight * (Total(now) - total - now)
+    for part in ordered(x.atoms(Max)):
+        inside, weight = part.args[1], x.coeff(part)
+        other = Max(0, -inside)
+        if part.args[0] == 0 and len(part.args) == 2 and weight != 0 and x.coeff(other) == weight:
+            x += weight * (Abs(inside) - part - other)
     return x
 
 
@@ -122,36 +128,47 @@ def formula(machine: Machine) -> Formula:
     """Write a machine's two answers as formulas (arXiv:1606.09470, section 3, gives the detector's in words).
     `left[t+4]` arrives at output.dict-1 four ticks after what is read. Weights stand as they are; `dmm.canonical` makes
     them simple. At first, while constants are on their way, a machine may answer otherwise, and sums over time that
-    contain constants miss what comes then. Raises DMMError for loops other than memories and for kinds of trees.
+    contain constants miss what comes then. What loops hold has a line each, `p[t] = …`, in ticks, where p[t−1] is what
+    it was a tick before. Raises DMMError for kinds of trees.
 
     >>> print(dmm.formula(dmm.handcrafted_detector()))
     left[t+4]  = relu(max-norm(Σ input) − 1)
     right[t+3] = min(4, count of '.')
     """
     machine = remove_dead(machine)
+    states = States(machine)
     weights = [*zip(machine.links, machine.vector().tolist(), strict=True), *machine.fixed_links.items()]
     memories = {link.to_neuron for link in machine.fixed_links if link.to_neuron == link.from_neuron}
     ops = Symbolic(machine.dot_clip, Channel if "value_input" in machine.neurons.values() else Input)
-    known = {}
-    for name in topological_order(machine):
-        kind = find_kind(machine.neurons[name])
-        if name in memories and len(kind.outputs or ()) > 1:
-            raise DMMError(f"neuron {name!r} ({kind.name}): there is no formula for a memory of several outputs")
-        x = dict.fromkeys(fields_of(kind, name, machine.links), _number(0))
-        for (to, field, *source), weight in weights:
-            if to == name and tuple(source) in known:
-                x[field] = ops.add(x[field], exact(weight) * known[tuple(source)])
-        for field, emitted in (x if name == machine.output else kind.up(x, ops)).items():
-            emitted = emitted.applyfunc(_total) if name in memories else emitted
-            is_source = {*x} <= {kind.memory}
-            known[name, field] = emitted if is_source else emitted.xreplace({T: T - 1})
-    return Formula(*(known[machine.output, field][1] for field in ("dict-1", "dict-2")))
+    known: dict[tuple[str, str], Stream] = {}
+    for group in walk(machine):
+        names = sorted(group, key=lambda name: (name in memories, group[name]))
+        held = states.of(names)
+        known |= {end: stream for name in held for end, stream in states.streams(name).items()}
+        for name in names:
+            kind = find_kind(machine.neurons[name])
+            if name in memories and len(kind.outputs or ()) > 1:
+                raise DMMError(f"neuron {name!r} ({kind.name}): there is no formula for a memory of several outputs")
+            x = dict.fromkeys(fields_of(kind, name, machine.links), _number(0))
+            for (to, field, *source), weight in weights:
+                if to == name and tuple(source) in known:
+                    x[field] = ops.add(x[field], exact(weight) * known[tuple(source)])
+            shift = {} if {*x} <= {kind.memory} else {T: T - 1}
+            emitted = x if name == machine.output else kind.up(x, ops)
+            if name in memories and name not in held:
+                emitted = {field: stream.applyfunc(_total) for field, stream in emitted.items()}
+            emitted = {field: stream.xreplace(shift) for field, stream in emitted.items()}
+            if name in held:
+                states.hold(name, {field: stream.xreplace(shift) for field, stream in x.items()}, emitted)
+            known |= {(name, field): stream for field, stream in emitted.items() if name not in held}
+        states.settle(held, known)
+    return Formula(*(known[machine.output, field][1] for field in ("dict-1", "dict-2")), states.lines)
 
 
 @dataclass(frozen=True, repr=False)
 class Formula:
     """What arrives at the two fields of a machine's output: SymPy expressions in t, to simplify, to compute with.
-    `str` gives both lines, with the delay on the left; notebooks show them as LaTeX.
+    `loops` say what the machine's loops hold. `str` gives a line each, with the delay on its left; notebooks LaTeX.
 
     >>> dmm.formula(dmm.handcrafted_detector()).right
     Min(4, Total(Input('.', t - 3)))
@@ -159,6 +176,7 @@ class Formula:
 
     left: Expr
     right: Expr
+    loops: tuple[Recurrence, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(f"{side + at:<10} = {text}" for side, at, text in self._lines(TEXT))
@@ -173,3 +191,7 @@ class Formula:
         for side, e in (("left", self.left), ("right", self.right)):
             delay = delay_of(e)
             yield side, f"[t+{delay}]" if delay else "[t]", Printer(words, delay).write(e)
+        for each in self.loops:
+            yield each.name, "[t]", Printer(words, 0).write(each.now)
+            if each.start != 0:
+                yield each.name, "[0]", Printer(words, 0).write(each.start)

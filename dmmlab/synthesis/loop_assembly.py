@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmmlab.synthesis.assembly import ONE, Assembly, Terms
 from dmmlab.synthesis.automata import Automaton
-from dmmlab.synthesis.recurrences import Recurrence
+from dmmlab.synthesis.loop_search import Recurrence
 from dmmlab.synthesis.regression import Filter, Reading
 
 

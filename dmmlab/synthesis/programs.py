@@ -20,9 +20,9 @@ from dmmlab.synthesis.automata import find_automaton
 from dmmlab.synthesis.enumeration import Parts
 from dmmlab.synthesis.fitting import Fit, find_curves, fits, rows_of
 from dmmlab.synthesis.loop_assembly import build_automaton, build_filter, build_reading, build_recurrence
+from dmmlab.synthesis.loop_search import find_recurrences
 from dmmlab.synthesis.part_assembly import PartAssembly
 from dmmlab.synthesis.pruning import SOLVED
-from dmmlab.synthesis.recurrences import find_recurrences
 from dmmlab.synthesis.regression import find_filter, find_readings
 from dmmlab.synthesis.streams import Streams
 

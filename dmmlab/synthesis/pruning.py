@@ -74,11 +74,13 @@ class Cut(NamedTuple):
     refused: list[dict[str, Any]]  # links, and the data loss without them: None if it is not finite
 
 
-def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "leave-one-out") -> Cut:
+def cut(
+    machine: Machine, task: Task, keep: Collection[str] = (), order: str = "leave-one-out", enough: float = SOLVED
+) -> Cut:
     """One round: the cheapest quarter of the links, or a smaller share, or the first single one that can go.
 
-    After every removal the rest is solved again; the removal stands if the data loss is zero then. Links named in
-    `keep` are not tried.
+    After every removal the rest is solved again; the removal stands if the data loss is zero then, or below
+    `enough`. Links named in `keep` are not tried.
     """
     objective, refused = Objective(machine, task), []
     names = np.array(objective.links)
@@ -91,7 +93,7 @@ def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "
         free = np.ones(len(names), bool)
         free[some] = False
         weights, loss = least_squares(objective, objective.weights * free, free)
-        if loss < SOLVED:
+        if loss < SOLVED or loss <= enough:
             smaller = remove_dead(machine.with_vector(weights))
             removed = [str(link) for link in machine.links if link not in smaller.links]
             if not set(keep) & set(removed):

@@ -1,149 +1,124 @@
-"""Recurrences: loops of one tick, found by putting the answers due in the place of what the loop would remember.
+"""Recurrences: what loops hold, as variables with a line each that says what they are after what they were.
 
-With p what a step brings, and r what is remembered, u[t] = a·r[t−1] + b·p[t]; the answer is y[t] = c·p[t] + g(u[t]) for
-a piecewise-linear g, and r is the answer, or what is left of u when the answer is taken away. Where all answers are
-due, r and u are known of every step before g is: whether there is such a g can be read off.
-
-Examples: parity g(u) = |u| with u = r − p; a sum modulo k; a carry, r = (u − y)/k; a remainder of a division,
-u = 2r + p and r = u − k·y; the largest so far, u = r − p and y = p + relu(u).
+Of a loop only those neurons have a variable that others (or they themselves) read before their turn; the others are
+written out. A variable's time is that of the input: what its neuron emits so many ticks after the input that it is the
+first to depend on is called p[t]. All variables of a loop have one such delay, so that none depends on what is later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
-from math import log2
-from typing import NamedTuple
 
-import numpy as np
+from sympy import Abs, Expr, ImmutableMatrix, Max
+from sympy.core.symbol import Str
 
-from dmmlab.synthesis.curves import Curve, curve_through
-from dmmlab.synthesis.steps import Array, Lookup, Steps
-from dmmlab.trees import NUMBER
+from dmmlab.engine.keys import NUM, possible_keys
+from dmmlab.interpreter import trace
+from dmmlab.machines import Machine
+from dmmlab.synthesis.formula_text import ANY, Amount, Clock, Input, Level, State, T, exact
+from dmmlab.vvalues import number
 
-MOST_BENDS = 4
-BASES = range(2, 17)  # of remainders and carries
-SMALL_ALPHABET = 4  # letters, for which all small weights are tried
-
-
-class Form(NamedTuple):
-    """u = a·r + b·p, y = c·p + g(u), r = of_u·u + of_y·y."""
-
-    a: float = 1.0
-    b: float = 1.0
-    c: float = 0.0
-    of_u: float = 0.0
-    of_y: float = 1.0
-
-
-HELD = (Form(), Form(b=-1.0), Form(b=-1.0, c=1.0))  # what they remember is the answer
-OPEN = (
-    *(Form(a, of_u=1.0, of_y=-float(k)) for k in BASES for a in (1.0, 2.0)),
-    *(Form(of_u=1.0 / k, of_y=-1.0 / k) for k in BASES),
-)
+End = tuple[str, str]  # neuron, output field
+Stream = ImmutableMatrix  # a column: characters, number
+NAMES = "pqrsuvwxyz"
+BOTH, DIFFERENCE = "true + false", "true - false"  # of a compare: what may be held instead of an output
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A loop that gives all answers of a side: what it reads of a step, its form, its curve, the answer at rest."""
+    """What a loop holds at tick t, as an expression of what loops held before, and of the input; `start` at tick 0."""
 
-    lookup: Lookup
-    form: Form
-    curve: Curve
-    rest: float
-
-    learned: bool = False  # whether the weights of the lookup were read off from the answers
-
-    @property
-    def cost(self) -> float:
-        """About how many neurons it takes, a link counting as a third of one; and weights that may be chance."""
-        chance = sum(log2(abs(weight)) for _, weight in self.lookup if abs(weight) > 1) if self.learned else 0.0
-        return 1.5 + len(self.curve.bends) + len(self.lookup) / 3 + chance
+    name: str
+    now: Expr
+    start: Expr
 
 
-def find_recurrences(steps: Steps, side: int, held: bool) -> list[Recurrence]:
-    """All recurrences of a side, the shortest first. `held`: those that rest between steps, where nothing comes."""
-    asked, wanted = steps.wanted(side)
-    if len(asked) < len(steps) or len({*wanted.tolist()}) < 2:
-        return []
-    found = []
-    numerals = [numeral for word in steps.words if (numeral := _numeral(word)) is not None]
-    for rest in dict.fromkeys([0.0, wanted.min(), wanted.max(), max(numerals, default=0.0)]):
-        y = wanted - rest
-        lookups = [*dict.fromkeys(_lookups(steps, rest))]
-        known = len(lookups)
-        lookups += _learned(steps, y)
-        p = np.array([steps.look_up(lookup) for lookup in lookups])
-        for form in HELD if held else HELD + OPEN:
-            u = _known(steps, form, y, p)
-            target = y - form.c * p
-            extra = np.unique(y) if held else np.zeros(0)  # between steps p is zero, and r stays as it is
-            for i, (row, answer) in enumerate(zip(u, target, strict=True)):
-                x, z = np.append(row, form.a * extra), np.append(answer, extra)
-                if _is_function(x, z):
-                    curve = curve_through(x, z, min(MOST_BENDS, len(asked) // 8))
-                    if curve is not None and abs(curve(np.zeros(1))[0]) < 1e-9:
-                        found.append(Recurrence(lookups[i], form, curve, float(rest), i >= known))
-    return sorted(found, key=lambda each: each.cost)
+class States:
+    """The variables of a machine's loops, as a walk through its groups finds them."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine, self.lines = machine, ()
+        self.keys = possible_keys(machine, machine.links)[1]
+        self.symbols: dict[tuple[str, str, bool], State] = {}  # neuron, what of it, whether characters
+        self.now: dict[tuple[str, str, bool], Expr] = {}
+
+    def of(self, names: Sequence[str]) -> list[str]:
+        """Those neurons of a group that are read before their turn."""
+        place = {name: i for i, name in enumerate(names)}
+        pairs = [(link.from_neuron, link.to_neuron) for link in self.machine.links if {link[0], link[2]} <= {*place}]
+        read = {source for source, to in pairs if place[to] <= place[source]}
+        return [name for name in names if name in read]
+
+    def streams(self, name: str) -> dict[End, Stream]:
+        """What a neuron's outputs are, in terms of variables."""
+        held = self._held(name)
+        if held == [BOTH]:  # all read both alike
+            return {(name, "true"): _number(self._symbol(name, BOTH, Level)), (name, "false"): _number(0)}
+        if held == [DIFFERENCE]:
+            d = self._symbol(name, DIFFERENCE, State)
+            return {(name, "true"): _number(Max(0, d)), (name, "false"): _number(Max(0, -d))}
+        streams = {}
+        for field in held:
+            bits = self.keys.get((name, field), 0)
+            kind = Level if self.machine.neurons[name] in ("compare", "hard_compare", "norm") else State
+            x = self._symbol(name, field, State, True) if bits & ~NUM else 0
+            streams[name, field] = Stream([x, self._symbol(name, field, kind) if bits & NUM else 0])
+        return streams
+
+    def hold(self, name: str, x: Mapping[str, Stream], emitted: Mapping[str, Stream]) -> None:
+        """What a neuron receives and emits now."""
+        for key in self.symbols:
+            if key[0] == name and key[1] in (BOTH, DIFFERENCE):
+                d = x["dict-1"][1] - x["dict-2"][1]
+                self.now[key] = d if key[1] == DIFFERENCE else Abs(d)
+            elif key[0] == name:
+                self.now[key] = emitted[key[1]][0 if key[2] else 1]
+
+    def settle(self, names: Sequence[str], known: dict[End, Stream]) -> None:
+        """Count the time of a loop's variables from the input, here and in what is known of the machine."""
+        chosen = {key: symbol for key, symbol in self.symbols.items() if key[0] in names}
+        own = {symbol.args[0] for symbol in chosen.values()}
+        leaves = [leaf for key in chosen for leaf in self.now[key].atoms(Input, Amount, Clock, State)]
+        delay = min((int(T - leaf.args[-1]) for leaf in leaves if leaf.args[0] not in own), default=0)
+
+        def later(e: Expr) -> Expr:
+            states = [leaf for leaf in e.atoms(State) if leaf.args[0] in own]
+            return e.xreplace({leaf: leaf.func(*leaf.args[:-1], leaf.args[-1] - delay) for leaf in states})
+
+        for end, stream in known.items():
+            known[end] = stream.applyfunc(later)
+        for key, symbol in chosen.items():
+            now = later(self.now[key]).xreplace({T: T + delay})
+            self.lines += (Recurrence(str(symbol.args[0]), now, self._start(key, delay)),)
+
+    def _held(self, name: str) -> list[str]:
+        """The outputs of a neuron that are read, or what stands for both of a compare."""
+        soft = self.machine.soft_links
+        fields = sorted({link.from_field for link in soft if link.from_neuron == name})
+        if self.machine.neurons[name] != "compare" or len(fields) < 2:
+            return fields
+        other = {"true": "false", "false": "true"}
+        out = {link: x for link, x in soft.items() if link.from_neuron == name}
+        alike = all(out.get(link._replace(from_field=other[link.from_field])) == x for link, x in out.items())
+        return [BOTH if alike else DIFFERENCE]
+
+    def _symbol(self, name: str, what: str, kind: type[State], characters: bool = False) -> State:
+        key, count = (name, what, characters), len(self.symbols)
+        if key not in self.symbols:
+            text = NAMES[count] if count < len(NAMES) else f"p{count}"
+            self.symbols[key] = kind(Str(text), *([ANY] if characters else []), T)
+        return self.symbols[key]
+
+    def _start(self, key: tuple[str, str, bool], delay: int) -> Expr:
+        """What constants have made of a variable before anything of the input comes to it."""
+        name, what, characters = key
+        if characters or delay < 1:
+            return exact(0.0)
+        outputs = trace(self.machine, "a", ticks=delay)[-1].outputs
+        signs = {BOTH: {"true": 1.0, "false": 1.0}, DIFFERENCE: {"true": 1.0, "false": -1.0}}.get(what, {what: 1.0})
+        return exact(sum(sign * number(outputs[name][field]) for field, sign in signs.items()))
 
 
-def _known(steps: Steps, form: Form, y: Array, p: Array) -> Array:
-    """What u is at every step, for each row of p, with the answers in the place of what the curve would give."""
-    if not form.of_u:
-        return form.a * form.of_y * steps.before(y[None].copy()) + form.b * p
-    u, r = np.zeros_like(p), np.zeros(len(p))
-    for step in range(p.shape[1]):
-        r = np.zeros(len(p)) if step in steps.first_steps else r
-        u[:, step] = form.a * r + form.b * p[:, step]
-        r = form.of_u * u[:, step] + form.of_y * y[step]
-    return u
-
-
-def _is_function(x: Array, y: Array) -> bool:
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
-    return not ((np.diff(x) < 1e-9) & (np.abs(np.diff(y)) > 1e-9)).any()
-
-
-def _lookups(steps: Steps, rest: float) -> Iterator[Lookup]:
-    """What a step may bring: its number, one for some words, what numerals name, sums of channels."""
-    words = steps.words
-    if NUMBER in steps.read:
-        yield ((NUMBER, 1.0),)
-    for word in words:
-        yield ((word, 1.0),)
-    if not steps.symbolic:
-        for (one, x), (other, y) in combinations([(word, 1.0) for word in words[:4]], 2):
-            yield (one, x), (other, y)
-            yield (one, x), (other, -y)
-        return
-    if len(words) <= SMALL_ALPHABET:
-        for weights in product((0.0, 1.0, 2.0), repeat=len(words)):
-            yield _lookup(words, weights)
-    numerals = [_numeral(word) for word in words]
-    if None not in numerals:
-        yield _lookup(words, numerals)
-        yield _lookup(words, [numeral - rest for numeral in numerals])
-
-
-def _learned(steps: Steps, y: Array) -> list[Lookup]:
-    """What words may add to the answer: the most they ever did, or the least, or what is left when k is taken away."""
-    if not steps.symbolic:
-        return []
-    more = y - steps.before(y[None].copy())[0]
-    k = y.max() - y.min() + 1
-    seen = [more[steps.read[word] > 0] for word in steps.words]
-    if not all(map(len, seen)):
-        return []
-    choices = [[f(each) for each in seen] for f in (np.max, np.min)]
-    choices += [[each[0] % k for each in seen]]
-    return [*dict.fromkeys(_lookup(steps.words, weights) for weights in choices)]
-
-
-def _lookup(words: list[str], weights: Iterable[float]) -> Lookup:
-    return tuple((word, float(weight)) for word, weight in zip(words, weights, strict=True) if weight)
-
-
-def _numeral(word: str) -> float | None:
-    return float(word) if word.isascii() and word.isdigit() else None
+def _number(x: Expr | int) -> Stream:
+    return Stream([0, x])

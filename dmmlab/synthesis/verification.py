@@ -110,11 +110,14 @@ def verify(
     '.'
     """
     if isinstance(reference, Task):
+        if reference.any_latency:
+            reference = reference.after((task or reference).settled(machine).latency)
         return examine(machine, reference, task)
     if not isinstance(reference, Machine):
         if not callable(reference) or task is None or task.due is None:
             raise DMMError("a reference is a Machine, a task of examples, or a function together with such a task")
-        return examine(machine, draw_test(reference, task, count, seed, longest), task)
+        test = draw_test(reference, task.settled(machine), count, seed, longest)
+        return examine(machine, test, task)
     teacher = reference
     runs = list(random_strings(check_int("count", count), seed, letters, longest))
     runs.sort(key=lambda run: len(run[0]) * run[1])

@@ -35,8 +35,9 @@ EARLY = 12  # ticks while constants are on their way
 class Meaning:
     """What an expression is on a string, at a tick; where it is a function of a letter, for that letter."""
 
-    def __init__(self, string, speed):
+    def __init__(self, string, speed, loops=()):
         self.string, self.speed, self.known = string, speed, {}
+        self.loops = {each.name: each for each in loops}
         self.letters = [sympy.Symbol(f"'{letter}'") for letter in sorted({*string, *".abc"})]
 
     def at(self, e, tick, letter=None):
@@ -56,6 +57,10 @@ class Meaning:
             return float(when >= 1 and not rest and f"'{self.string[min(place, len(self.string) - 1)]}'" == asked.name)
         if word == "Clock":
             return float(max(tick - int(T - e.args[0]), 0))
+        if word in ("State", "Level"):
+            loop, when = self.loops[str(e.args[0])], tick - int(T - e.args[-1])
+            letter = e.args[1] if len(e.args) == 3 and e.args[1] != ANY else letter
+            return self.at(loop.now, when, letter) if when >= 1 else float(loop.start) * (when == 0)
         if word == "Total":
             return self.at(e, tick - 1, letter) + self.at(e.args[0], tick, letter) if tick >= 1 else 0.0
         if word == "MaxNorm":
@@ -72,7 +77,7 @@ class Meaning:
 def assert_agrees(machine, string="ab.a.ccaa", speed=3, early=EARLY):
     """The formula's value is the machine's answer, at every tick after the first few."""
     read, answers = formula(machine), run(machine, string, ticks_per_character=speed)
-    meaning = Meaning(string, speed)
+    meaning = Meaning(string, speed, read.loops)
     for side, e in enumerate((read.left, read.right)):
         values = [meaning.at(e, tick) for tick in range(1, len(answers) + 1)]
         scale = max(1.0, np.abs(answers[:, side]).max())
@@ -518,10 +523,98 @@ def test_sympy_is_imported_for_formulas_alone():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_loops_other_than_memories_are_refused():
-    program = "accum.dict-2 <- input.char\nnorm.dict <- accum.dict\naccum.dict-2 <- norm.norm\n"
-    with refused("accum", "norm", "loop"):
-        formula(write_program(f"{program}output.dict-1 <- norm.norm"))
+LETTER_A = "dot.dict-1 <- input.char\ndot.dict-2 <- letter-a.char\n"
+READS_BACK = {
+    "parity": f"""{LETTER_A}
+        compare.dict-1 <- compare.true
+        compare.dict-1 <- compare.false
+        compare.dict-2 <- dot.dot
+        output.dict-1 <- compare.true
+        output.dict-1 <- compare.false
+    """,
+    "one output of a compare": f"""{LETTER_A}
+        compare.dict-1 <- 0.5 compare.true
+        compare.dict-1 <- dot.dot
+        output.dict-1 <- compare.true
+    """,
+    "both outputs, of different weights": f"""{LETTER_A}
+        compare.dict-1 <- compare.true
+        compare.dict-1 <- 0.5 compare.false
+        compare.dict-2 <- dot.dot
+        compare.dict-1 <- 0.25 const_1.const_1
+        output.dict-1 <- compare.true
+        output.dict-2 <- compare.false
+    """,
+    "over an accumulator": f"""{LETTER_A}
+        accum.dict-2 <- dot.dot
+        accum.dict-2 <- -2 dot-2.dot
+        dot-2.dict-1 <- dot.dot
+        dot-2.dict-2 <- accum.dict
+        output.dict-1 <- accum.dict
+    """,
+    "characters go round": """
+        accum.dict-2 <- input.char
+        accum.dict-2 <- -0.5 norm.norm
+        norm.dict <- accum.dict
+        dot.dict-1 <- accum.dict
+        dot.dict-2 <- letter-a.char
+        output.dict-1 <- norm.norm
+        output.dict-2 <- dot.dot
+    """,
+    "one loop after another": f"""{LETTER_A}
+        compare.dict-1 <- compare.true
+        compare.dict-1 <- compare.false
+        compare.dict-2 <- dot.dot
+        compare-2.dict-1 <- 0.5 compare-2.true
+        compare-2.dict-1 <- compare.true
+        compare-2.dict-2 <- 0.5 dot.dot
+        output.dict-1 <- compare-2.true
+        accum.dict-2 <- compare-2.true
+        output.dict-2 <- accum.dict
+    """,
+    "neurons that read each other": f"""{LETTER_A}
+        compare.dict-1 <- dot.dot
+        compare.dict-1 <- compare.true
+        compare.dict-2 <- 2 compare-2.true
+        compare-2.dict-1 <- compare.true
+        compare-2.dict-2 <- 0.5 const_1.const_1
+        output.dict-1 <- compare.true
+        output.dict-2 <- compare-2.false
+    """,
+}
+
+
+@pytest.mark.parametrize("speed", [1, 3])
+@pytest.mark.parametrize("name", READS_BACK)
+def test_recurrences_say_what_loops_do(name, speed):
+    rng = np.random.default_rng(0)
+    for length in (3, 9, 14):
+        string = "".join(rng.choice([*"ab."], length))
+        assert_agrees(write_program(READS_BACK[name]), string, speed, early=0 if "const" not in name else 4)
+
+
+def test_parity_reads_as_one_would_say_it():
+    text = str(formula(write_program(READS_BACK["parity"])))
+    expected = ["left[t+3]  = p", "right[t]   = 0", "p[t]       = |p[t−1] − min(4, count of 'a' in input)|"]
+    assert text.splitlines() == expected
+
+
+def test_what_constants_make_of_a_loop_before_the_input_comes_is_said():
+    text = str(formula(write_program(READS_BACK["both outputs, of different weights"])))
+    assert text.splitlines()[-1] == "p[0]       = 1/4"
+
+
+@settings(max_examples=6)
+@given(st.integers(0, 10**6))
+def test_any_machine_with_loops_of_comparisons_has_its_recurrences(seed):
+    rng = np.random.default_rng(seed)
+    machine = feedforward(2, 2, ("norm", "compare"), loops=("compare",))
+    machine = replace(machine, links=[link for link in machine.links if link.from_neuron not in ("const_1", "eos")])
+    size = len(machine.links)
+    weights = rng.choice([-1, -0.5, 0.5, 0.3], size) * (rng.random(size) < 0.25)
+    fed = [link[0] == link[2] or link[0] == "output" for link in machine.links]
+    weights[fed] = rng.choice([0.5, -0.5, 0.25], sum(fed))
+    assert_agrees(machine.with_vector(weights), "ab.a", early=0)
 
 
 def test_a_sum_and_a_sum_of_sums_are_told_apart():

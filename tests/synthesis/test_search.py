@@ -15,7 +15,7 @@ from dmmlab.builders import feedforward, handcrafted_detector, write_program
 from dmmlab.engine import run
 from dmmlab.examples.tasks import find_task
 from dmmlab.learn.tasks import Task
-from dmmlab.machines import Link, Machine
+from dmmlab.machines import Machine
 from dmmlab.synthesis.canonical_form import same_program
 from dmmlab.synthesis.embedding import embed
 from dmmlab.synthesis.pruning import SOLVED
@@ -160,9 +160,9 @@ def test_what_cannot_be_synthesized_is_refused():
         synthesize(SMALL["task"], architecture=one_sided.with_vector(np.zeros(len(one_sided.links))), progress=False)
     with refused("keep", "accum-9-9"):
         synthesize(**SMALL, keep=["accum-9-9.dict-2 <- input.char"], progress=False)
-    looped = Machine(bare.neurons, bare.weights, links=[*bare.links, Link("accum-1-1", "dict-1", "accum-1-1", "dict")])
-    with refused("loop"):
-        synthesize(SMALL["task"], architecture=looped, progress=False)
+    odd = Machine(bare.neurons, bare.weights, bare.fixed, bare.links).link("norm-1-1.dict", "norm-1-1.norm", 1.0, True)
+    with refused("norm-1-1.dict <- norm-1-1.norm", "fixed"):
+        synthesize(SMALL["task"], architecture=odd, progress=False)
     with refused("Task"):
         synthesize("test string.", progress=False)
     with refused("keep"):
