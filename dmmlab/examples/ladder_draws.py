@@ -19,14 +19,15 @@ class Letters:
 
     def __call__(self, rng: np.random.Generator, length: int) -> str | tuple[str, ...]:
         """So many steps."""
-        return self._join(rng.choice(self.steps, length).tolist())
+        return self.join(rng.choice(self.steps, length).tolist())
 
     def runs(self, rng: np.random.Generator, length: int) -> str | tuple[str, ...]:
         """The same steps, but in runs of one of them, short ones or long ones."""
         sizes = rng.geometric(1 / rng.integers(1, length + 1), length)
-        return self._join(np.repeat(rng.choice(self.steps, length), sizes)[:length].tolist())
+        return self.join(np.repeat(rng.choice(self.steps, length), sizes)[:length].tolist())
 
-    def _join(self, steps: list[str]) -> str | tuple[str, ...]:
+    def join(self, steps: list[str]) -> str | tuple[str, ...]:
+        """Steps as an input."""
         return "".join(steps) if self.joined else tuple(steps)
 
 
