@@ -29,6 +29,15 @@ STRESSED, STRESS = 4, 1000  # strings drawn that are longer still, and their ste
 DEEP = 15_000  # n of the longest word of a counter, as BLISS asks for
 UNSEEN = 13  # ticks a step of a third of the examination, where a program has to be right at every speed
 LARGEST = 2.0**40  # of answers: sums of much larger ones are no longer exact
+DEEPEST = {  # words of the counters whose every symbol comes n times over
+    "a^n b^n": "ab",
+    "a^n b^2n": "abb",
+    "a^n b^n c^n": "abc",
+    "a^n b^n c^n d^n": "abcd",
+    "a^n b^m c^n+m": "abcc",
+    "dyck-1": "()",
+    "shuffle-2": "([)]",
+}
 READABLE = 40  # links of a program whose formula is written
 
 
@@ -92,6 +101,7 @@ def test_inputs(name: str, seed: int) -> list:
         draw = rung.draw.runs if free and i % 3 == 0 else rung.draw
         inputs.append(draw(rng, 1 + i % LONGEST))
     inputs += [rung.draw(rng, STRESS) for _ in range(STRESSED)]
+    inputs += [deep_word(name, STRESS // len(DEEPEST[name]))] if name in DEEPEST else []
     if free:
         alone = [rung.draw.join([step] * STRESS) for step in rung.draw.steps]
         inputs += [*alone[:STRESSED], rung.draw.runs(rng, STRESS)]
@@ -112,13 +122,18 @@ def ask(name: str, task: Task, inputs: Sequence, speeds: Sequence[int]) -> Task:
     return task.on(strings, [speeds[i % len(speeds)] for i in range(len(strings))], due)
 
 
+def deep_word(name: str, n: int) -> str:
+    """A word of a counter, such as a^n b^n, for this n. Raises DMMError for what has no such words."""
+    if name not in DEEPEST:
+        raise DMMError(f"task {name!r} has no deep words; those that have are {', '.join(DEEPEST)}")
+    return "".join(symbol * n for symbol in DEEPEST[name])
+
+
 def stress(machine: Machine, name: str, task: Task, deepest: int = DEEP) -> Examination:
-    """A program for a counter on words of its language up to a^n b^n of this n, at its fastest speed."""
-    rung, rng = find_rung(name), np.random.default_rng(0)
-    blocks = len({*rung.draw(rng, 1)})
-    depths = sorted({*(round(deepest * share) for share in (1 / 100, 1 / 10, 1))} - {0})
-    inputs = [rung.draw(rng, blocks * depth) for depth in depths]
-    return examine(machine, ask(name, task, inputs, [min(task.ticks_per_character)]))
+    """A program for a counter on words such as a^n b^n, up to this n, at the fastest speed of its task."""
+    depths = sorted({max(1, deepest // share) for share in (100, 10, 1)})
+    words = [deep_word(name, n) for n in depths]
+    return examine(machine, ask(name, task, words, [min(task.ticks_per_character)]))
 
 
 @cache

@@ -56,9 +56,16 @@ def test_words_of_languages_stay_words():
 
 
 def test_a_counter_is_asked_deep_words():
-    task = dmm.ladder_task("a^n b^n", 3)
-    found = rungs.stress(counts_digits("a"), "a^n b^n", task, deepest=300)
-    assert (found.strings, found.longest, found.failed) == (3, 600, 3)
+    task = dmm.ladder_task("a^n b^2n", 3)
+    found = rungs.stress(counts_digits("a"), "a^n b^2n", task, deepest=300)
+    assert (found.strings, found.longest, found.failed) == (3, 900, 3)
+    for name in rungs.DEEPEST:
+        word, targets = rungs.deep_word(name, 3), LADDER[name].target(rungs.deep_word(name, 3))
+        assert [*dict.fromkeys(word)] == [*dict.fromkeys(rungs.DEEPEST[name])]
+        assert [right for _, right in targets] == [0] * (len(word) - 1) + [1], "it may end at its end only"
+        assert max(map(len, rungs.test_inputs(name, 0))) >= 990
+    with refused("'hist' has no deep words"):
+        rungs.deep_word("hist", 2)
 
 
 @pytest.fixture
