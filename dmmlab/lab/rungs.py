@@ -63,7 +63,8 @@ def climb(name: str, seed: int, strings: int, longest: int, seconds: float) -> d
     row |= {"exact": found.passed, "links": len(machine.links), "neurons": len(machine.neurons)}
     row |= {"asked": found.strings, "failed": found.failed, "table": found.table}
     row["counterexample"] = None if found.passed else show(found.counterexample)
-    row["formula"] = "; ".join(formula_text(machine).splitlines()) if len(machine.links) <= READABLE else None
+    if len(machine.links) <= READABLE:
+        row["formula"] = "; ".join(" ".join(line.split()) for line in formula_text(machine).splitlines())
     return row
 
 
