@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-WIDTH = 34  # of what a row says of the peers
+WIDTH = 28  # of what a row says of the peers, so that it fits eighty columns
 
 
 class Board:
