@@ -94,6 +94,7 @@ def climb_ladder(
     workers = check_int("workers", usable_cores() if workers is None else workers)
     runs = [Run(*each, settings, folder) for each in product(names, range(check_int("seeds", seeds)))]
     board = Board(names, seeds)
+    collect(folder)  # refuses a table of something else now, not after hours
     try:
         with board:
             for run in runs:

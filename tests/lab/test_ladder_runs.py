@@ -190,8 +190,10 @@ def test_the_command_refuses_and_tells(tmp_path, climbed, capsys):
     assert main(["ladder", "--seconds", "0"]) == 2
     assert main(["ladder", "--task", "hits"]) == 2
     (tmp_path / "results.csv").write_text("a,b\n1,2\n")
-    assert main(["ladder", "--task", "hist", "--seeds", "1", "--output", str(tmp_path)]) == 2
+    climbed.clear()
+    assert main(["ladder", "--task", "distinct", "--seeds", "1", "--output", str(tmp_path)]) == 2
     assert "its columns are not those" in capsys.readouterr().err
+    assert not climbed, "refused before anything is tried"
 
 
 def test_a_live_table_is_written_anew(capsys):
