@@ -22,7 +22,7 @@ _ROOMS = {  # each looks down on those before it
         "Examination Formula Synthesis Verification canonical embed formula random_strings remove_dead same_program "
         "synthesize synthesize_all to_python verify"
     ),
-    "examples": "PROGRAMS Program TASKS automaton find_task task",
+    "examples": "LADDER PROGRAMS Program Rung TASKS automaton find_task ladder_task task",
     "lab": (
         "Drawing STYLE Stepper draw draw_changes draw_strip load_machine load_published machine_of matrices panels "
         "plot_losses plot_matrix project_root save_figure save_results say step_through table"

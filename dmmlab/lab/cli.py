@@ -12,7 +12,7 @@ from pathlib import Path
 from dmmlab.files import DMMError
 from dmmlab.lab.figures import read_figures
 from dmmlab.lab.notebooks import describe_failure, describe_notebooks, run_notebooks
-from dmmlab.lab.programs import check_program, synthesize_program
+from dmmlab.lab.programs import check_program, climb_rungs, synthesize_program
 from dmmlab.lab.skeleton import new_notebook_file
 from dmmlab.lab.sweeps import read_vary, sweep
 
@@ -52,7 +52,8 @@ def _make_parser() -> argparse.ArgumentParser:
         added.set_defaults(do=do)
         return added.add_argument
 
-    for add_command in (_add_list, _add_run, _add_sweep, _add_figures, _add_synthesize, _add_check, _add_new_notebook):
+    programs = (_add_synthesize, _add_check, _add_ladder)
+    for add_command in (_add_list, _add_run, _add_sweep, _add_figures, *programs, _add_new_notebook):
         add_command(command)
     return parser
 
@@ -192,6 +193,21 @@ def _add_check(command: Callable) -> None:
     add("machine", metavar="PROGRAM", help="a machine.json")
     add("examples", metavar="FILE", help=".csv or .json")
     _add_times(add)
+
+
+def _add_ladder(command: Callable) -> None:
+    add = command(
+        "ladder", climb_rungs, "find programs for tasks that others published; what is finished is not repeated"
+    )
+    add("--rung", type=int, nargs="+", default=[], metavar="RUNG", help="1 to 5 (else all)")
+    add("--task", nargs="+", default=[], metavar="NAME", help="such as 'parity all'")
+    add("--seeds", type=int, default=5, help="how many, from 0")
+    add("--workers", type=int, help="how many at a time on this computer (else one for each core)")
+    add("--strings", type=int, default=20, help="examples of a task")
+    add("--longest", type=int, default=12, metavar="STEPS", help="of the longest example")
+    add("--seconds", type=float, default=120.0, help="of a search at most; it is left between two rounds")
+    add("--output", metavar="FOLDER", help="for results.csv (else data/ladder)")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask scheduler, instead of this computer")
 
 
 def _add_new_notebook(command: Callable) -> None:

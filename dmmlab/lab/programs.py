@@ -85,3 +85,13 @@ def check_program(options: argparse.Namespace) -> int:
     found = verify(machine, task)
     print(found)
     return 0 if found.passed else 1
+
+
+def climb_rungs(options: argparse.Namespace) -> int:
+    """Look for programs for tasks of the ladder; none for some is no failure."""
+    from dmmlab.lab.ladder import Settings, choose, climb_ladder
+
+    settings = Settings(options.strings, options.longest, options.seconds)
+    names = choose(options.task, options.rung)
+    climb_ladder(names, options.seeds, settings, options.workers, options.output, options.scheduler)
+    return 0
