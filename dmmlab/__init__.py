@@ -7,6 +7,7 @@ down, and their names are imported when they are first used.
 from importlib import import_module
 from typing import Any
 
+import dmmlab.flattening  # noqa: F401  autograd learns of V-values
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.files import DMMError, write_json
 from dmmlab.inputs import Inputs

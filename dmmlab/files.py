@@ -43,7 +43,7 @@ def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets and editors of Windows begin with a mark
     except UnicodeDecodeError:
         raise DMMError(f"{path}: this {what} is not UTF-8 text; save it as UTF-8 JSON") from None
     except (OSError, ValueError) as error:

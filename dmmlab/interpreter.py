@@ -155,8 +155,9 @@ def _at_tick(tick: int, before: VValue) -> Iterator[None]:
     """Errors name the tick, and have the outputs before it."""
     try:
         yield
-    except DMMError as error:
-        stopped = DMMError(f"tick {tick}: {error}")
+    except (DMMError, RecursionError) as error:
+        reason = error if isinstance(error, DMMError) else "a V-value is nested too deeply; give fewer ticks"
+        stopped = DMMError(f"tick {tick}: {reason}")
         stopped.outputs = before
         raise stopped from None
 

@@ -167,6 +167,12 @@ BAD_FILES = {
 }
 
 
+def test_a_file_that_begins_with_the_mark_of_windows_is_read(tmp_path):
+    path = tmp_path / "machine.json"
+    path.write_text('{"ä": 1}', encoding="utf-8-sig")
+    assert read_json(path) == {"ä": 1}
+
+
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_bad_json_is_refused_by_its_path(tmp_path, name):
     path = tmp_path / "bad.json"

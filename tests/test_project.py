@@ -22,8 +22,8 @@ except ImportError:  # Python 3.10
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dmmlab").rglob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
-CORE = ["files", "persistent", "trees", "vvalues", "differentiation", "inputs", "neurons", "links", "machines"]
-CORE += ["builders", "rewriting", "interpreter"]
+CORE = ["files", "persistent", "trees", "vvalues", "differentiation", "flattening", "inputs", "neurons", "links"]
+CORE += ["machines", "builders", "rewriting", "interpreter"]
 ROOMS = ["engine", "learn", "synthesis", "examples", "lab"]  # each looks down on those before it, and on the core
 
 

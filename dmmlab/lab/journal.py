@@ -58,7 +58,7 @@ def _find(clone: str | os.PathLike, suffixes: tuple, wanted: Callable[[Path], ob
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def read_matrix(path: str | os.PathLike) -> VValue:

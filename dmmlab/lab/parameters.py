@@ -23,7 +23,7 @@ TYPES["None"] = (type(None),)
 def read_notebook(path: Path) -> nbformat.NotebookNode:
     """The notebook as nbformat's tree. Raises DMMError when the file is missing or damaged."""
     try:
-        return nbformat.read(path, as_version=4)
+        return nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
     except Exception as error:  # nbformat raises half a dozen unrelated kinds for damaged files
         raise DMMError(f"{path}: not a notebook ({type(error).__name__}); restore an earlier one") from None
 

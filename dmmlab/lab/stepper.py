@@ -123,8 +123,8 @@ def _number(value: VValue, numbers: dict[str, int]) -> int:
     """The number of a V-value among different ones, which are kept as JSON."""
     try:
         text = json.dumps(trees.collapse(value.tree) or 0, default=dict, allow_nan=False)
-    except ValueError:
-        raise DMMError("a value is not finite at some tick; give fewer ticks") from None
+    except (ValueError, RecursionError):
+        raise DMMError("a value is not finite, or nested too deeply, at some tick; give fewer ticks") from None
     return numbers.setdefault(text, len(numbers))
 
 
