@@ -39,6 +39,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("dmmlab")
     if name not in _HOMES:
         raise AttributeError(f"module 'dmmlab' has no attribute {name!r}")
     globals()[name] = value = getattr(import_module(f"dmmlab.{_HOMES[name]}"), name)

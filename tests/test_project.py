@@ -107,6 +107,40 @@ def test_who_draws_does_not_wait_for_what_runs_notebooks():
     assert not loaded
 
 
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["lisst"], ["--version"], ["list"]], ids=" ".join)
+def test_who_asks_a_command_a_question_does_not_wait_for_what_works(command):
+    slow = {
+        "matplotlib",
+        "nbformat",
+        "papermill",
+        "numba",
+        "scipy",
+        "sympy",
+        "pandas",
+        "distributed",
+        "IPython",
+        "jsonschema",
+    }
+    code = f"import sys\nfrom dmmlab.lab.cli import main\ntry: main({command})\nexcept SystemExit: pass\n"
+    code += f"print('loaded:', *{slow} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_machines_are_among_the_files_of_the_package():
+    packing = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    assert "dmmlab.stored" in packing["packages"]
+    assert packing["package-dir"] == {"dmmlab.stored": "data/machines"}
+    assert packing["package-data"]["dmmlab.stored"] == ["*.json"]
+
+
+def test_the_version_is_that_of_the_package():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert dmm.__version__ == declared
+    told = subprocess.run([sys.executable, "-m", "dmmlab", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == f"dmmlab {declared}\n"
+
+
 def test_what_one_adds_goes_into_one_file_that_is_there():
     told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| an? (.+?) \| (.+) \|$", told, re.MULTILINE)
