@@ -34,7 +34,7 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def read_cells(path: Path) -> tuple[list[dict], dict]:
-    """Cells, sources as one text, and metadata of a notebook as plain dicts. Raises DMMError as `read_notebook` does."""
+    """Cells, sources as one text, and metadata, as plain dicts. Raises DMMError as `read_notebook` does."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8-sig"))
         if notebook["nbformat"] != 4:
