@@ -126,7 +126,7 @@ def cycle(
         weights: replaces the machine's trainable matrix; autograd may trace it.
         memory_gradient: "full", or "truncated": no gradient passes through memories.
         tie_order: where the gradient goes at ties of a max-norm (see `max_norm`).
-        after_end: what comes after the last step, "repeat" or "nothing".
+        after_end: what comes after the last step: "repeat", it again and again, as in the journal; or "nothing".
         start: outputs before tick 1, neuron → field → value (zero by default), as an earlier run left them.
 
     Raises DMMError for nonsense, and, naming the tick, for what fails in one; it has the `outputs` before that tick.

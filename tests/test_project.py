@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import dmmlab as dmm
+from dmmlab.lab.cli import main
 
 try:
     import tomllib
@@ -41,6 +43,9 @@ def test_conda_and_pip_users_get_the_same_versions():
         given.pop(extra)
     bounds = {CONDA_NAMES.get(each.name, each.name): str(each.specifier) for each in wanted if not each.marker}
     assert given == bounds
+    (last,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
+    (tested,) = re.findall(r"test-ready:.*\n\t\$\(INSTALL\) '(.*)'", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert last == [f"--editable {tested}"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
@@ -109,22 +114,27 @@ def test_who_draws_does_not_wait_for_what_runs_notebooks():
 
 @pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["lisst"], ["--version"], ["list"]], ids=" ".join)
 def test_who_asks_a_command_a_question_does_not_wait_for_what_works(command):
-    slow = {
-        "matplotlib",
-        "nbformat",
-        "papermill",
-        "numba",
-        "scipy",
-        "sympy",
-        "pandas",
-        "distributed",
-        "IPython",
-        "jsonschema",
-    }
+    slow = {"matplotlib", "nbformat", "jsonschema", "papermill", "numba", "scipy", "sympy", "pandas", "distributed"}
     code = f"import sys\nfrom dmmlab.lab.cli import main\ntry: main({command})\nexcept SystemExit: pass\n"
     code += f"print('loaded:', *{slow} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_what_cites_the_project_agrees_with_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()  # those that the format demands
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["authors"] == [{"name": "the dmmlab developers"}]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"]["text"])
+
+
+def test_the_container_is_set_up_by_a_target_of_the_makefile():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    command, target = container["postCreateCommand"].split()
+    assert command == "make"
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_machines_are_among_the_files_of_the_package():
@@ -132,6 +142,14 @@ def test_machines_are_among_the_files_of_the_package():
     assert "dmmlab.stored" in packing["packages"]
     assert packing["package-dir"] == {"dmmlab.stored": "data/machines"}
     assert packing["package-data"]["dmmlab.stored"] == ["*.json"]
+
+
+@pytest.mark.parametrize("command", [[], ["help"], ["--help"]], ids=str)
+def test_who_asks_for_help_gets_it(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 0
+    assert "new-notebook" in capsys.readouterr().out
 
 
 def test_the_version_is_that_of_the_package():

@@ -24,9 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a formula's Σ is no reason to end in an error after minutes
             stream.reconfigure(errors="backslashreplace")
-    options = _make_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    options = _make_parser().parse_args(["--help"] if argv in ([], ["help"]) else argv)
     try:
-        _check_text(sys.argv[1:] if argv is None else argv)
+        _check_text(argv)
         code = options.do(options)
         sys.stdout.flush()
         return code

@@ -67,7 +67,8 @@ def step_through(
 
     A wire carries what its source emitted at the tick before, times its weight; neurons show what `trace` has at the
     tick itself. `compare` is a second machine on the same string, `titles` are their names, `start_at` is the tick to
-    begin with. Neurons and links are those of `draw(machine, live_only=True)`: others change no answer.
+    begin with. After the end the last character comes again and again; with `after_end="nothing"` nothing comes.
+    Neurons and links are those of `draw(machine, live_only=True)`: others change no answer.
     Raises DMMError as `trace` does, for a machine that rewrites its links, and for one of more than 150 soft links.
 
     >>> dmm.step_through(dmm.handcrafted_detector(), "aa.", ticks=40)
