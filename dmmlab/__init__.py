@@ -7,6 +7,7 @@ down, and their names are imported when they are first used.
 from importlib import import_module
 from typing import Any
 
+import dmmlab.flattening  # noqa: F401  autograd learns of V-values
 from dmmlab.builders import feedforward, handcrafted_detector, recurrent, write_program
 from dmmlab.files import DMMError, write_json
 from dmmlab.inputs import Inputs
@@ -38,6 +39,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("dmmlab")
     if name not in _HOMES:
         raise AttributeError(f"module 'dmmlab' has no attribute {name!r}")
     globals()[name] = value = getattr(import_module(f"dmmlab.{_HOMES[name]}"), name)

@@ -6,7 +6,7 @@ The space has no fixed dimension: a derivative may have paths that its V-value h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import getval
 
 from dmmlab import trees, vvalues
-from dmmlab.trees import NUMBER
+from dmmlab.trees import NUMBER, Path
 from dmmlab.vvalues import VValue, add, branch, from_leaves, from_tree, inner, mask, max_norm, place, scale, tree_of
 
 
@@ -73,6 +73,29 @@ defvjp(
 )
 
 
+@primitive
+def leaf_vector(v: VValue, paths: tuple[Path, ...]) -> np.ndarray:
+    """The numbers of a V-value at these paths, (paths,)."""
+    return np.array([_read(tree_of(v), path) for path in paths], float)
+
+
+def _read(tree: trees.Tree, path: Path) -> float:
+    for key in (*path, NUMBER):
+        tree = trees.root(tree).get(key, 0.0)
+    return tree
+
+
+@primitive
+def from_vector(numbers: np.ndarray, paths: tuple[Path, ...]) -> VValue:
+    """The V-value that has these numbers at these paths; the transpose of `leaf_vector`."""
+    return from_leaves(zip(paths, numbers, strict=True))
+
+
+for _operation, _transpose in ((leaf_vector, from_vector), (from_vector, leaf_vector)):
+    def_linear(_operation)
+    defvjp(_operation, lambda ans, v, paths, transpose=_transpose: lambda g: transpose(g, paths), None)
+
+
 class VValueBox(vvalues.Algebra, ArrayBox):
     """A V-value that autograd is tracing; reads and computes like the V-value it holds.
 
@@ -85,6 +108,20 @@ class VValueBox(vvalues.Algebra, ArrayBox):
     def tree(self) -> Mapping:
         """The plain tree of the V-value."""
         return getval(self).tree
+
+    def leaves(self) -> Iterator[tuple[Path, Any]]:
+        """Every path with its number, traced."""
+        paths = tuple(path for path, _ in trees.leaves(self.tree))
+        return zip(paths, leaf_vector(self, paths), strict=True)
+
+
+def _leave_to_vvalues(operator: Callable) -> Callable:
+    """Python asks the operand on the left first: a traced number, which knows arrays, would not know what to do."""
+    return lambda x, other: NotImplemented if isinstance(other, VValue) else operator(x, other)
+
+
+for _name in ("__add__", "__sub__", "__mul__", "__truediv__", "__eq__", "__ne__"):
+    setattr(ArrayBox, _name, _leave_to_vvalues(getattr(ArrayBox, _name)))
 
 
 class VValueSpace(VSpace):
@@ -103,7 +140,7 @@ class VValueSpace(VSpace):
         return len(list(self.value.leaves()))
 
     def zeros(self) -> VValue:
-        return VValue()
+        return 0.0 * self.value
 
     def ones(self) -> VValue:
         return from_leaves((path, 1.0) for path, _ in self.value.leaves())

@@ -43,7 +43,7 @@ def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets and editors of Windows begin with a mark
     except UnicodeDecodeError:
         raise DMMError(f"{path}: this {what} is not UTF-8 text; save it as UTF-8 JSON") from None
     except (OSError, ValueError) as error:
@@ -55,7 +55,10 @@ def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
 def parse_json(text: str) -> Any:
     """Parse JSON text strictly (see `read_json`). Raises DMMError."""
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_finite, parse_float=_finite)
+        content = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_finite, parse_float=_finite)
+        if "\\ud" in text.lower():
+            json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written again
+        return content
     except DMMError:
         raise
     except RecursionError:

@@ -21,9 +21,11 @@ AFTER_END = ("repeat", "nothing")
 @dataclass(frozen=True)
 class Inputs:
     """Streams to read, each at some speed and for some ticks.
-    A string is a stream of characters. A list has any steps: a word w is the V-value {w: 1}, a number x is
-    {":number": x}, and a dict or V-value is itself; the input emits one at a time. All are kept as tuples. Raises
-    DMMError for no strings, one without steps, ticks or speeds below 1.
+    A string is a stream of characters, which are code points, as Python counts them: an é may be one or two, a flag or
+    a family is several. A list has any steps: a word w is the V-value {w: 1}, a number x is {":number": x}, and a dict
+    or V-value is itself; the input emits one at a time. So what people call a character may be given whole, as a word:
+    ("e\u0301", "\U0001f1eb\U0001f1f7"). All are kept as tuples. Raises DMMError for no strings, one without steps,
+    ticks or speeds below 1.
 
     Args:
         strings: the streams.

@@ -126,7 +126,7 @@ def cycle(
         weights: replaces the machine's trainable matrix; autograd may trace it.
         memory_gradient: "full", or "truncated": no gradient passes through memories.
         tie_order: where the gradient goes at ties of a max-norm (see `max_norm`).
-        after_end: what comes after the last step, "repeat" or "nothing".
+        after_end: what comes after the last step: "repeat", it again and again, as in the journal; or "nothing".
         start: outputs before tick 1, neuron → field → value (zero by default), as an earlier run left them.
 
     Raises DMMError for nonsense, and, naming the tick, for what fails in one; it has the `outputs` before that tick.
@@ -155,8 +155,9 @@ def _at_tick(tick: int, before: VValue) -> Iterator[None]:
     """Errors name the tick, and have the outputs before it."""
     try:
         yield
-    except DMMError as error:
-        stopped = DMMError(f"tick {tick}: {error}")
+    except (DMMError, RecursionError) as error:
+        reason = error if isinstance(error, DMMError) else "a V-value is nested too deeply; give fewer ticks"
+        stopped = DMMError(f"tick {tick}: {reason}")
         stopped.outputs = before
         raise stopped from None
 

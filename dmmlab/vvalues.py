@@ -43,6 +43,25 @@ class Algebra(Mapping):
         """The V-value at a key, or `default` where the path is missing."""
         return self[key] if key in self.tree else default
 
+    def to_dict(self) -> dict:
+        """The tree as plain nested dicts of numbers, traced ones where autograd traces; changing them does not change
+        the V-value.
+        """
+        tree: dict = {}
+        for path, leaf in self.leaves():
+            below = tree
+            for key in path[:-1]:
+                below = below.setdefault(key, {})
+            below[path[-1]] = leaf
+        return tree
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The tree as JSON text; floats survive the round trip to the last bit. Raises DMMError for what `from_json`
+        would refuse: a number that is not finite, and a tree too deep.
+        """
+        trees.clean(self.tree)
+        return json.dumps(self.tree, indent=indent, ensure_ascii=False, default=dict)
+
     def __eq__(self, other: object) -> bool:
         try:
             return self.tree == trees.root(tree_of(getval(other)))
@@ -113,14 +132,6 @@ class VValue(Algebra):
     def leaves(self) -> Iterator[tuple[Path, float]]:
         """Every path with its number, in the order in which the keys were given."""
         return trees.leaves(self.tree)
-
-    def to_dict(self) -> dict:
-        """The tree as plain nested dicts of floats; changing them does not change the V-value."""
-        return json.loads(self.to_json())
-
-    def to_json(self, indent: int | None = None) -> str:
-        """The tree as JSON text; floats survive the round trip to the last bit."""
-        return json.dumps(self.tree, indent=indent, ensure_ascii=False, default=dict)
 
     @classmethod
     def from_json(cls, text: str) -> VValue:

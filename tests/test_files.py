@@ -162,9 +162,21 @@ BAD_FILES = {
     "too large a negative number": b"-1e999",
     "a number of 5000 digits": b"1" * 5000,
     "a key twice": b'{"a": 1, "b": {"c": 1, "c": 1}}',
+    "half a character": b'{"a": "\\ud800"}',
+    "half a character in a key": b'{"\\uDFFF": 1}',
     "too deep a list": b"[" * 100_000,
     "too deep a dict": b'{"a":' * 100_000,
 }
+
+
+def test_a_file_that_begins_with_the_mark_of_windows_is_read(tmp_path):
+    path = tmp_path / "machine.json"
+    path.write_text('{"ä": 1}', encoding="utf-8-sig")
+    assert read_json(path) == {"ä": 1}
+
+
+def test_a_character_of_two_halves_is_whole():
+    assert parse_json('"\\ud83d\\ude42"') == "🙂"
 
 
 @pytest.mark.parametrize("name", BAD_FILES)

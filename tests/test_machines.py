@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -712,7 +713,27 @@ def test_a_name_of_no_stored_machine_is_refused_with_the_names_there_are(name, p
         load_machine(name)
 
 
+def test_stored_machines_are_found_outside_the_project_which_may_have_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(load_machine("published-19").links) == 19
+    DETECTOR.save(tmp_path / "data/machines/published-19.json")
+    DETECTOR.save(tmp_path / "data/machines/mine.json")
+    assert load_machine("published-19") == load_machine("mine") == DETECTOR
+    with refused(", ".join(sorted(["mine", *STORED]))):
+        load_machine("none")
+
+
+def test_stored_machines_travel_with_an_installed_package(tmp_path, monkeypatch):
+    installed = tmp_path / "site-packages" / "dmmlab"  # as setuptools copies it
+    (installed / "lab").mkdir(parents=True)
+    shutil.copytree(ROOT / "data/machines", installed / "stored")
+    monkeypatch.setattr("dmmlab.lab.project.__file__", str(installed / "lab" / "project.py"))
+    monkeypatch.chdir(tmp_path)
+    assert load_machine("published-19") == Machine.load(ROOT / "data/machines/published-19.json")
+
+
 def test_without_stored_machines_the_error_says_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("dmmlab.lab.project.__file__", str(tmp_path / "dmmlab" / "lab" / "project.py"))
     monkeypatch.chdir(tmp_path)
     with refused("there are: none"):
         load_machine("handcrafted")

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import dmmlab as dmm
+from dmmlab.lab.cli import main
 
 try:
     import tomllib
@@ -22,8 +24,8 @@ except ImportError:  # Python 3.10
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dmmlab").rglob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
-CORE = ["files", "persistent", "trees", "vvalues", "differentiation", "inputs", "neurons", "links", "machines"]
-CORE += ["builders", "rewriting", "interpreter"]
+CORE = ["files", "persistent", "trees", "vvalues", "differentiation", "flattening", "inputs", "neurons", "links"]
+CORE += ["machines", "builders", "rewriting", "interpreter"]
 ROOMS = ["engine", "learn", "synthesis", "examples", "lab"]  # each looks down on those before it, and on the core
 
 
@@ -41,6 +43,9 @@ def test_conda_and_pip_users_get_the_same_versions():
         given.pop(extra)
     bounds = {CONDA_NAMES.get(each.name, each.name): str(each.specifier) for each in wanted if not each.marker}
     assert given == bounds
+    (last,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
+    (tested,) = re.findall(r"test-ready:.*\n\t\$\(INSTALL\) '(.*)'", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert last == [f"--editable {tested}"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
@@ -105,6 +110,53 @@ def test_who_draws_does_not_wait_for_what_runs_notebooks():
     code = f"import sys, dmmlab; dmmlab.draw, dmmlab.save_figure; print(*{slow} & {{*sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not loaded
+
+
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["lisst"], ["--version"], ["list"]], ids=" ".join)
+def test_who_asks_a_command_a_question_does_not_wait_for_what_works(command):
+    slow = {"matplotlib", "nbformat", "jsonschema", "papermill", "numba", "scipy", "sympy", "pandas", "distributed"}
+    code = f"import sys\nfrom dmmlab.lab.cli import main\ntry: main({command})\nexcept SystemExit: pass\n"
+    code += f"print('loaded:', *{slow} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_what_cites_the_project_agrees_with_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()  # those that the format demands
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["authors"] == [{"name": "the dmmlab developers"}]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"]["text"])
+
+
+def test_the_container_is_set_up_by_a_target_of_the_makefile():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    command, target = container["postCreateCommand"].split()
+    assert command == "make"
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_machines_are_among_the_files_of_the_package():
+    packing = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    assert "dmmlab.stored" in packing["packages"]
+    assert packing["package-dir"] == {"dmmlab.stored": "data/machines"}
+    assert packing["package-data"]["dmmlab.stored"] == ["*.json"]
+
+
+@pytest.mark.parametrize("command", [[], ["help"], ["--help"]], ids=str)
+def test_who_asks_for_help_gets_it(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 0
+    assert "new-notebook" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert dmm.__version__ == declared
+    told = subprocess.run([sys.executable, "-m", "dmmlab", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == f"dmmlab {declared}\n"
 
 
 def test_what_one_adds_goes_into_one_file_that_is_there():

@@ -363,6 +363,23 @@ def test_a_tree_within_itself_is_refused():
         VValue(tree)
 
 
+def deep_value(depth):
+    v = VValue(1.0)
+    for _ in range(depth):
+        v = place(v, "a")
+    return v
+
+
+@pytest.mark.parametrize("v", [10 * VValue({"a": {"b": 1e308}}), *map(deep_value, (1, 250, 251, 252, 300, 950, 2000))])
+def test_what_is_written_as_json_is_read_again_or_writing_is_refused(v):
+    try:
+        text = v.to_json()
+    except DMMError as error:
+        assert "a / b: inf" in str(error) or "deep" in str(error)
+    else:
+        assert VValue.from_json(text) == v
+
+
 @pytest.mark.parametrize("depth", [100, 300, 450, 700, 900, 960, 980])
 def test_a_tree_that_is_accepted_is_not_too_deep_for_anything(depth):
     try:
@@ -555,20 +572,42 @@ def test_a_directional_derivative_of_a_tree_is_a_tree():
     assert tangent == VValue({"a": 12.0, "z": 40.0})
 
 
+ORDERS = {
+    "s * v": lambda s, v: s * v,
+    "v * s": lambda s, v: v * s,
+    "s + v": lambda s, v: s + v,
+    "v + s": lambda s, v: v + s,
+    "s - v": lambda s, v: s - v,
+    "v - s": lambda s, v: v - s,
+    "v / s": lambda s, v: v / s,
+    "s * v + s - v": lambda s, v: s * v + s - v,
+}
+
+
+@pytest.mark.parametrize("operate", ORDERS.values(), ids=ORDERS)
 @pytest.mark.parametrize(
-    "operate",
-    [lambda v: inner(v, v) * v, lambda v: inner(v, v) + v, lambda v: np.float64(2) * v],
-    ids=["times traced", "plus traced", "NumPy number times traced"],
+    "number_of", [lambda x: x, lambda x: np.array([1.0, 2.0])[1] * x], ids=["as it is", "computed"]
 )
-def test_a_number_may_stand_on_the_left_of_a_value_under_tracing(operate):
-    check_grads(operate, **both_modes)(VValue({"a": 2.0, "b": {"c": -3.0}}))
+def test_numbers_and_values_stand_in_both_orders_whichever_is_traced(operate, number_of):
+    v = VValue({"a": 2.0, "b": {"c": -3.0}, ":number": 0.5})
+    check_grads(lambda s: operate(number_of(s), v), **both_modes)(1.5)
+    check_grads(lambda v: operate(np.float64(1.5), v), **both_modes)(v)
+    check_grads(lambda v: operate(inner(v, v), v), **both_modes)(v)
+    check_grads(lambda s, v: operate(number_of(s), v), (0, 1), **both_modes)(1.5, v)
 
 
-def test_a_traced_number_on_the_left_of_a_constant_is_refused_not_wrong():
-    constant = VValue({"a": 1.5})
-    with pytest.raises(TypeError):
-        grad(lambda v: inner(inner(v, v) * constant, v))(VValue({"a": 2.0}))
-    assert grad(lambda v: inner(constant * inner(v, v), v))(VValue({"a": 2.0})) == VValue({"a": 18.0})
+def test_a_traced_number_equals_a_value_as_other_numbers_do():
+    def f(s):
+        assert [s == VValue(3.0), s != VValue(3.0), s == VValue({"a": 3.0}), s != VValue({"a": 3.0})] == [1, 0, 0, 1]
+        return s
+
+    assert grad(f)(3.0) == 1.0
+
+
+def test_a_number_is_not_divided_by_a_value():
+    for divide in (lambda s: s / VValue(2.0), lambda s: 2.0 / VValue({"a": s})):
+        with pytest.raises(TypeError):
+            grad(divide)(3.0)
 
 
 def test_a_tie_of_the_max_norm_is_split_evenly():
@@ -606,6 +645,36 @@ def test_a_traced_value_reads_like_a_mapping():
         return sum(number(x) if key == "a" else inner(x, x) for key, x in v.items())
 
     assert grad(f)(VValue({"a": 1, "b": {"c": 3}})) == VValue({"a": 1, "b": {"c": 6}})
+
+
+@given(VALUES)
+def test_a_traced_value_has_what_the_value_has(v):
+    def f(x):
+        assert x == v and len(x) == len(v) and [*x] == [*x.keys()] == [*v] and all(key in x for key in v)
+        assert "none" not in x and x.get("none") is None and x.to_json() == v.to_json()
+        assert all(x.get(key) == x[key] == below for (key, below), each in zip(v.items(), x.values(), strict=True))
+        assert [path for path, _ in x.leaves()] == [path for path, _ in v.leaves()]
+        assert VValue(x.to_dict()) == v and bool(x) == bool(v)
+        return inner(x, x)
+
+    assert grad(f)(v) == 2 * v
+
+
+READINGS = {
+    "get": lambda v: number(v.get("a")) ** 2 + inner(v.get("b"), v.get("b")),
+    "values": lambda v: sum(inner(below, below) for below in v.values()),
+    "items": lambda v: sum(inner(v[key], below) for key, below in v.items()),
+    "leaves": lambda v: sum(leaf**2 for _, leaf in v.leaves()),
+    "to_dict": lambda v: v.to_dict()["a"] ** 2 + v.to_dict()["b"]["c"] ** 2 + v.to_dict()["b"][":number"] ** 2,
+    "to_dict, and a value again": lambda v: inner(VValue(v.to_dict()), v),
+}
+
+
+@pytest.mark.parametrize("f", READINGS.values(), ids=READINGS)
+def test_gradients_go_through_whatever_reads_a_value(f):
+    v = VValue({"a": 1.5, "b": {"c": -4.0, ":number": 2.0}})
+    assert grad(f)(v) == 2 * v
+    check_grads(f, **both_modes)(v)
 
 
 @given(GENERIC)

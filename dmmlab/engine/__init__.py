@@ -5,7 +5,14 @@ in `forward`, `backward` and `tangents` read it; `runs` goes through batches and
 users call. It computes what `dmmlab.interpreter` computes, for every machine whose streams are flat.
 """
 
-from dmmlab.engine.compiled_machine import MEMORY as MEMORY
-from dmmlab.engine.compiled_machine import Engine, run
+from typing import Any
 
 __all__ = ["Engine", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in (*__all__, "MEMORY"):
+        raise AttributeError(f"module 'dmmlab.engine' has no attribute {name!r}")
+    from dmmlab.engine import compiled_machine  # Numba takes a third of a second to import
+
+    return getattr(compiled_machine, name)

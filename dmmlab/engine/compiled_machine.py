@@ -214,11 +214,12 @@ def run(
     machine: Machine, string: Text, ticks: int | None = None, ticks_per_character: int = 10, after_end: str = "repeat"
 ) -> Array:
     """Run a machine on a string: an array (ticks, 2) of left and right, the numbers that arrive at its output.
-    A list of words, numbers or dicts is a string too, and `after_end` says what follows it (see `Inputs`).
-    `ticks=None` runs len(string)·ticks_per_character + 20 ticks. Raises DMMError for a string without characters or
-    fewer than one tick. `dmm.answers` computes the same with the interpreter.
+    A list of words, numbers or dicts is a string too (see `Inputs`). `ticks=None` runs len(string)·ticks_per_character
+    + 20 ticks. After the end, so also in the last 20 of them, the last character comes again and again, as in the 2022
+    journal, and is counted; with `after_end="nothing"` nothing comes. Raises DMMError for a string without characters
+    or fewer than one tick. `dmm.answers` computes the same with the interpreter.
 
-    >>> dmm.run(dmm.handcrafted_detector(), "hello. all.")[109]  # tick 110
+    >>> dmm.run(dmm.handcrafted_detector(), "hello. all.", after_end="nothing")[-1]  # else [3, 4], for two '.' more
     array([3., 2.])
     """
     return Engine(machine, Inputs([string], ticks, ticks_per_character, after_end=after_end)).answers(machine.vector())[

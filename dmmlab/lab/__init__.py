@@ -1,15 +1,24 @@
 """The lab: circuits, figures, the stepper, notebooks, sweeps, and the command line."""
 
-from dmmlab.lab.circuits import Drawing, draw
-from dmmlab.lab.figures import STYLE, panels, plot_losses, save_figure
-from dmmlab.lab.journal import load_published, machine_of
-from dmmlab.lab.pictures import draw_changes, draw_strip, matrices, plot_matrix
-from dmmlab.lab.project import load_machine, project_root, save_results
-from dmmlab.lab.reports import say, table
-from dmmlab.lab.stepper import Stepper, step_through
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "Drawing", "STYLE", "Stepper", "draw", "draw_changes", "draw_strip", "load_machine", "load_published",
-    "machine_of", "matrices", "panels", "plot_losses", "plot_matrix", "project_root", "save_figure", "save_results",
-    "say", "step_through", "table",
-]  # fmt: skip
+# Commands that draw nothing do not wait for what draws.
+_MODULES = {
+    "circuits": "Drawing draw",
+    "figures": "STYLE panels plot_losses save_figure",
+    "journal": "load_published machine_of",
+    "pictures": "draw_changes draw_strip matrices plot_matrix",
+    "project": "load_machine project_root save_results",
+    "reports": "say table",
+    "stepper": "Stepper step_through",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dmmlab.lab' has no attribute {name!r}")
+    return getattr(import_module(f"dmmlab.lab.{_HOMES[name]}"), name)

@@ -1,4 +1,7 @@
-"""The command line: rerun notebooks, sweep over their parameters, draw their figures, synthesize, begin a notebook."""
+"""The command line: rerun notebooks, sweep over their parameters, draw their figures, synthesize, begin a notebook.
+
+What a command needs is imported when it is run: nobody waits for matplotlib to read a line of help.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,8 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import dmmlab
 from dmmlab.files import DMMError
-from dmmlab.lab.figures import read_figures
-from dmmlab.lab.notebooks import describe_failure, describe_notebooks, run_notebooks
-from dmmlab.lab.programs import check_program, climb_rungs, synthesize_program
-from dmmlab.lab.skeleton import new_notebook_file
-from dmmlab.lab.sweeps import read_vary, sweep
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,8 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a formula's Σ is no reason to end in an error after minutes
             stream.reconfigure(errors="backslashreplace")
-    options = _make_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    options = _make_parser().parse_args(["--help"] if argv in ([], ["help"]) else argv)
     try:
+        _check_text(argv)
         code = options.do(options)
         sys.stdout.flush()
         return code
@@ -43,8 +44,26 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
+def _check_text(arguments: list[str]) -> None:
+    """What is no text could be neither run with nor written into summaries: refused before anything runs."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise DMMError(f"argument {argument!r} is no UTF-8 text; write it anew") from None
+
+
+class _Version(argparse.Action):
+    """Looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"dmmlab {dmmlab.__version__}")
+        parser.exit()
+
+
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dmmlab", description="Work with the notebooks and machines of this project.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, do: Callable[[argparse.Namespace], int], help: str) -> Callable[..., object]:
@@ -66,6 +85,8 @@ def _add_list(command: Callable) -> None:
 
 
 def _list(_: argparse.Namespace) -> int:
+    from dmmlab.lab.notebooks import describe_notebooks
+
     for row in describe_notebooks():
         seconds = "" if row["seconds"] is None else f" ({row['seconds']:.1f} s)"
         defaults = "  ".join(f"{name}={value}" for name, value in row["parameters"].items())
@@ -92,11 +113,15 @@ def _add_parameter(add: Callable) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from dmmlab.lab.notebooks import run_notebooks
+
     given, numbers = dict(options.parameter), options.numbers or None
     return _print_summary(run_notebooks(numbers, given, options.output, options.in_place))
 
 
 def _print_summary(summary: list[dict]) -> int:
+    from dmmlab.lab.notebooks import describe_failure
+
     for entry in summary:
         values = " ".join(f"{name}={value}" for name, value in entry["parameters"].items())
         print(f"{entry['notebook']}  {entry['status']}  {entry['seconds']:.1f} s  {values}".rstrip())
@@ -126,6 +151,8 @@ def _add_sweep(command: Callable) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from dmmlab.lab.sweeps import read_vary, sweep
+
     rows = sweep(
         options.number,
         read_vary(options.vary),
@@ -147,6 +174,9 @@ def _add_figures(command: Callable) -> None:
 
 def _figures(options: argparse.Namespace) -> int:
     """List the figures, or draw some again, by running their notebooks as they are."""
+    from dmmlab.lab.figures import read_figures
+    from dmmlab.lab.notebooks import describe_notebooks, run_notebooks
+
     found, widths = read_figures(), options.width or ()
     if not options.chosen and not widths:
         for each in found:
@@ -172,14 +202,18 @@ def _figures(options: argparse.Namespace) -> int:
 
 
 def _add_synthesize(command: Callable) -> None:
-    add = command(
-        "synthesize", synthesize_program, "find a program: for strings of your own the detector's, or from examples"
-    )
+    add = command("synthesize", _synthesize, "find a program: for strings of your own the detector's, or from examples")
     add("strings", nargs="+", metavar="STRING", help="strings; or one file of examples, .csv or .json")
     add("--seed", type=int, default=0)
-    add("--output", metavar="DIR", help="folder for what is found (else data/synthesized/<name>)")
+    add("--output", metavar="DIR", help="folder for what is found (else one of its own in data/synthesized)")
     _add_times(add)
     add("--holdout", type=float, default=0.0, metavar="SHARE", help="of the examples, asked at the end only")
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    from dmmlab.lab.programs import synthesize_program
+
+    return synthesize_program(options)
 
 
 def _add_times(add: Callable) -> None:
@@ -189,15 +223,21 @@ def _add_times(add: Callable) -> None:
 
 
 def _add_check(command: Callable) -> None:
-    add = command("check", check_program, "ask an old program for the answers of new examples")
+    add = command("check", _check, "ask an old program for the answers of new examples")
     add("machine", metavar="PROGRAM", help="a machine.json")
     add("examples", metavar="FILE", help=".csv or .json")
     _add_times(add)
 
 
+def _check(options: argparse.Namespace) -> int:
+    from dmmlab.lab.programs import check_program
+
+    return check_program(options)
+
+
 def _add_ladder(command: Callable) -> None:
     add = command(
-        "ladder", climb_rungs, "find programs for tasks that others published; what is finished is not repeated"
+        "ladder", _climb, "find programs for tasks that others published; what is finished is not repeated"
     )
     add("--rung", type=int, nargs="+", default=[], metavar="RUNG", help="1 to 5 (else all)")
     add("--task", nargs="+", default=[], metavar="NAME", help="such as 'parity all'")
@@ -210,11 +250,19 @@ def _add_ladder(command: Callable) -> None:
     add("--scheduler", metavar="ADDRESS", help="of a Dask scheduler, instead of this computer")
 
 
+def _climb(options: argparse.Namespace) -> int:
+    from dmmlab.lab.programs import climb_rungs
+
+    return climb_rungs(options)
+
+
 def _add_new_notebook(command: Callable) -> None:
     command("new-notebook", _new_notebook, "begin a notebook with our headings")("question")
 
 
 def _new_notebook(options: argparse.Namespace) -> int:
+    from dmmlab.lab.skeleton import new_notebook_file
+
     path = new_notebook_file(options.question)
     print(f"{path}: make lab opens it, dmmlab run {path.name[:2]} --in-place runs it")
     return 0

@@ -58,7 +58,7 @@ def _find(clone: str | os.PathLike, suffixes: tuple, wanted: Callable[[Path], ob
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def read_matrix(path: str | os.PathLike) -> VValue:
@@ -78,7 +78,10 @@ def load_published(name: str) -> VValue:
     folder = project_root() / "data" / "journal" / "matrices"
     names = sorted(path.stem for path in folder.glob("*.json"))
     if name not in names:
-        raise DMMError(f"{folder}: no matrix {name!r}; there are: {', '.join(names) or 'none'}")
+        none = (
+            "none: they come with a clone of dmmlab's repository, not with the package; clone it, and run this inside"
+        )
+        raise DMMError(f"{folder}: no matrix {name!r}; there are: {', '.join(names) or none}")
     return read_matrix(folder / f"{name}.json")
 
 

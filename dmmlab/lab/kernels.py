@@ -19,6 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.utils import ensure_event_loop
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+from papermill.execute import remove_error_markers
 from traitlets import Dict
 from traitlets.config import Config
 
@@ -44,7 +45,7 @@ class OwnKernelManager(AsyncKernelManager):
         if os.name == "posix" and len(self.folder) < 80:  # names of sockets are short
             self.transport, self.ip = "ipc", f"{self.folder}/kernel"
         self.connection_file = f"{self.folder}/kernel.json"
-        await super().start_kernel(env=self.environment, **options)
+        await super().start_kernel(env={**self.environment, **_homes(self.folder)}, **options)
         processes.append(self.provisioner.process)
         if stopping.is_set():
             stop_kernels()
@@ -53,6 +54,19 @@ class OwnKernelManager(AsyncKernelManager):
         """Delete its files too."""
         await super().cleanup_resources(restart)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _homes(folder: str) -> dict[str, str]:
+    """Variables that give IPython and matplotlib places in this folder, where those of the user cannot be written."""
+    wanted = {"IPYTHONDIR": ".ipython", "MPLCONFIGDIR": ".config/matplotlib"}
+    try:
+        for name, usual in wanted.items():
+            place = Path(os.environ.get(name) or Path("~", usual).expanduser())
+            place.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=place).close()
+    except (OSError, RuntimeError):  # no such folder, or no home
+        return {name: str(Path(folder, usual)) for name, usual in wanted.items()}
+    return {}
 
 
 def stop_kernels() -> None:
@@ -84,13 +98,12 @@ def execute(path: Path, values: dict[str, Any], environment: dict[str, str]) -> 
     # papermill gives nothing back from a dead kernel: hooks keep hold of the notebook and the cell that runs.
     seen: dict[str, Any] = {"notebook": notebook, "cell": None}
     try:
-        return papermill.execute_notebook(
+        papermill.execute_notebook(
             notebook,
             None,
             values,
             kernel_name="python3",
             language="python",
-            coalesce_streams=True,
             extra_arguments=["--log-level=CRITICAL"],  # kernels warn of unencrypted talk within this machine
             progress_bar=False,
             resources={"metadata": {"path": str(path.parent)}},  # papermill's `cwd` would move all threads there
@@ -98,13 +111,48 @@ def execute(path: Path, values: dict[str, Any], environment: dict[str, str]) -> 
             config=Config(OwnKernelManager={"environment": environment}),
             on_notebook_start=lambda notebook: seen.update(notebook=notebook),
             on_cell_execute=lambda cell, cell_index: seen.update(cell=cell),
-        ), {}
+        )
+        failure = {}
     except Exception as error:
         if stopping.is_set():
             raise CancelledError from None
-        return seen["notebook"], _show_failure(**seen, error=error)
+        # papermill calls every error a failure, also those after which a cell's tag `raises-exception` lets it go on.
+        if isinstance(error, papermill.PapermillExecutionError) and not seen["cell"].metadata.papermill["exception"]:
+            seen["notebook"], failure = remove_error_markers(seen["notebook"]), {}
+        else:
+            failure = _show_failure(**seen, error=error)
     finally:
         ensure_event_loop().close()  # this thread's, which its end would leave open
+    for cell in seen["notebook"].cells:
+        join_streams(cell.get("outputs", []))
+    return seen["notebook"], failure
+
+
+def join_streams(outputs: list[NotebookNode]) -> None:
+    """One output for all that a cell printed, one for its errors, in this order; of progress bars the last state.
+
+    This is nbclient's `coalesce_streams`, whose time grows with the square of a line's length.
+    """
+    streams: dict[str, list] = {"stdout": [], "stderr": []}
+    kept = []
+    for output in outputs:
+        if output.output_type != "stream":
+            kept.append(output)
+            continue
+        if not streams[output.name]:
+            kept.append(output)
+        streams[output.name].append(output)
+    for first, *others in filter(None, streams.values()):
+        first.text = _last_states("".join(output.text for output in (first, *others)))
+    for i, (output, after) in enumerate(zip(kept, kept[1:], strict=False)):
+        if (output.get("name"), after.get("name")) == ("stderr", "stdout"):
+            kept[i : i + 2] = after, output
+    outputs[:] = kept
+
+
+def _last_states(text: str) -> str:
+    """Each line without what was before its last carriage return, but for those at its end."""
+    return "\n".join(line[line.rfind("\r", 0, max(len(line) - 1, 0)) + 1 :] for line in text.split("\n"))
 
 
 def _show_failure(notebook: NotebookNode, cell: NotebookNode | None, error: Exception) -> dict:

@@ -11,15 +11,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat.sign
 from tqdm import tqdm
 
 from dmmlab.engine.threads import engine_threads, usable_cores
 from dmmlab.files import DMMError, atomic_write, write_json
-from dmmlab.lab.parameters import check_parameters, read_notebook, read_parameters, refuse_unknown
+from dmmlab.lab.parameters import check_parameters, read_cells, read_notebook, read_parameters, refuse_unknown
 from dmmlab.lab.project import project_root
+
+if TYPE_CHECKING:
+    import nbformat
 
 DRAWN = ("injected-parameters", "papermill-error")
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -35,7 +37,8 @@ def find_notebooks(root: str | os.PathLike | None = None) -> list[Path]:
     folder = Path(root or project_root()).resolve() / "notebooks"
     found = sorted(folder.glob("[0-9][0-9]-*.ipynb"))
     if not found:
-        raise DMMError(f"{folder}: no notebook named NN-title.ipynb; run this inside the project")
+        told = "they come with a clone of dmmlab's repository, not with the package; clone it, and run this inside"
+        raise DMMError(f"{folder}: no notebook named NN-title.ipynb; {told}")
     return found
 
 
@@ -47,13 +50,13 @@ def describe_notebooks() -> list[dict]:
     """
     table = []
     for path in find_notebooks():
-        notebook = read_notebook(path)
-        text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        cells, metadata = read_cells(path)
+        text = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
         found = re.search(r"^\*\*Question\.\*\*(.*)", text, re.MULTILINE) or re.search("^# (.*)", text, re.MULTILINE)
         row = {"number": path.name[:2], "notebook": path.name}
         row["question"] = found[1].strip() if found else path.stem[3:].replace("-", " ")
         row["parameters"] = {name: default for name, (_, default) in read_parameters(path).items()}
-        row["seconds"] = notebook.metadata.get("dmmlab", {}).get("seconds")
+        row["seconds"] = metadata.get("dmmlab", {}).get("seconds")
         table.append(row)
     return table
 
@@ -221,6 +224,8 @@ def read_printed(notebook: nbformat.NotebookNode) -> str:
 
 
 def _save(path: Path, notebook: nbformat.NotebookNode) -> None:
+    import nbformat.sign
+
     text = nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
     atomic_write(path, text)
     # Unsigned, a notebook opens without its drawings; but a read-only home is no reason to fail.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import os
@@ -9,36 +10,54 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from dmmlab.files import DMMError, parse_json
 
+if TYPE_CHECKING:
+    import nbformat
+
 LINE = re.compile(r"^(\w+)(?:: (.+?))? = (.*?)(?:  # .*)?$", re.MULTILINE)  # name: type = default  # meaning
 TYPES = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,), "list": (list,), "dict": (dict,)}
-TYPES["None"] = (type(None),)
+TYPES |= {"None": (type(None),), "List": (list,), "Dict": (dict,)}
+TYPES |= dict.fromkeys(("Any", "object", "Literal"), (int, float, bool, str, list, dict, type(None)))
 
 
 def read_notebook(path: Path) -> nbformat.NotebookNode:
     """The notebook as nbformat's tree. Raises DMMError when the file is missing or damaged."""
+    import nbformat  # takes a second, for which those who only look should not wait
+
     try:
-        return nbformat.read(path, as_version=4)
+        return nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
     except Exception as error:  # nbformat raises half a dozen unrelated kinds for damaged files
         raise DMMError(f"{path}: not a notebook ({type(error).__name__}); restore an earlier one") from None
 
 
+def read_cells(path: Path) -> tuple[list[dict], dict]:
+    """Cells, sources as one text, and metadata, as plain dicts. Raises DMMError as `read_notebook` does."""
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
+        if notebook["nbformat"] != 4:
+            raise ValueError("written by another version")
+        cells = [{"metadata": {}} | cell | {"source": "".join(cell["source"])} for cell in notebook["cells"]]
+        return cells, notebook.get("metadata", {})
+    except (OSError, ValueError, LookupError, TypeError):
+        notebook = read_notebook(path)  # reads older ones, or says what is wrong
+        return notebook.cells, notebook.metadata
+
+
 def read_parameters(path: Path) -> dict[str, tuple[str, str]]:
     """Name -> (type, default), as written; empty when no cell is tagged `parameters`. Raises DMMError."""
-    cells = [cell for cell in read_notebook(path).cells if "parameters" in cell.metadata.get("tags", ())]
-    return {name: (kind, default) for name, kind, default in LINE.findall(cells[0].source if cells else "")}
+    sources = [cell["source"] for cell in read_cells(path)[0] if "parameters" in cell["metadata"].get("tags", ())]
+    return {name: (kind, default) for name, kind, default in LINE.findall(sources[0] if sources else "")}
 
 
 def check_parameters(notebook: str | os.PathLike, given: dict[str, Any]) -> dict[str, Any]:
     """The given values, read as the types that the notebook's cell tagged `parameters` declares.
 
     A value is plain JSON data or text that spells it: "100", "0.5", "true", "null", "[1, 2]". What lists and dicts
-    contain is not checked. Raises DMMError for a name that the notebook does not have, and a value of another type.
+    contain is not checked. Raises DMMError for a name that the notebook does not have, a value of another type, and a
+    type that is not one of JSON: no tuple can be given from outside.
     Example: `check_parameters("notebooks/07-feedforward-run-3.ipynb", {"steps": "100"})` gives `{"steps": 100}`.
     """
     known = read_parameters(Path(notebook))
@@ -58,10 +77,12 @@ def refuse_unknown(given: Iterable, known: Iterable[str], where: str) -> None:
 
 def read_value(name: str, value: Any, kind: str) -> Any:
     """One value as the annotated type of its parameter (see `check_parameters`). Raises DMMError."""
+    admitted = _types(name, kind)
     for read in (parse_json, _read_number, str) if isinstance(value, str) else (_through_json,):
         with suppress(ValueError, TypeError):
             plain = read(value)
-            if _fits(plain, kind):
+            json.dumps(plain, ensure_ascii=False).encode()  # half a character can be neither run nor written
+            if type(plain) in admitted:
                 return plain
     raise DMMError(f"parameter {name}: {value!r:.60} does not read as {kind}; write it as JSON")
 
@@ -79,7 +100,29 @@ def _through_json(value: Any) -> Any:
     return plain
 
 
-def _fits(value: Any, kind: str) -> bool:
-    """Whether a JSON value is of the annotated type; annotations unknown here admit every value."""
-    names = [name.partition("[")[0] for name in kind.split(" | ")]
-    return any(type(value) in TYPES.get(name, (type(value),)) for name in names)
+def _types(name: str, kind: str) -> set[type]:
+    """The types of JSON values that an annotation admits. Raises DMMError for one that admits others."""
+    try:
+        names = _names(ast.parse(kind or "Any", mode="eval").body)
+        return {each for name in names for each in TYPES[name]}
+    except (SyntaxError, KeyError):
+        known = "int, float, bool, str, list, dict, None, or several with | between"
+        raise DMMError(f"parameter {name}: no {kind} can be given from outside; annotate it as {known}") from None
+
+
+def _names(annotation: ast.AST | None) -> set[str]:
+    """The names of the types that an annotation admits, without what their items are."""
+    match annotation:
+        case ast.BinOp(left, ast.BitOr(), right):
+            return _names(left) | _names(right)
+        case ast.Subscript(ast.Name("Optional") | ast.Attribute(attr="Optional"), inner):
+            return _names(inner) | {"None"}
+        case ast.Subscript(ast.Name("Union") | ast.Attribute(attr="Union"), ast.Tuple(inner)):
+            return set().union(*map(_names, inner))
+        case ast.Subscript(value):
+            return _names(value)
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return {name}
+        case ast.Constant(value):
+            return {str(value)}
+    return {""}

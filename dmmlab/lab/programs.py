@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -22,6 +24,14 @@ def _is_examples(strings: list[str]) -> bool:
     return len(strings) == 1 and strings[0].lower().endswith((".csv", ".json"))
 
 
+def _folder_name(options: argparse.Namespace, task: Task) -> str:
+    """A name that other strings, examples or settings do not have: the words that are seen, and a hash of all."""
+    words = Path(options.strings[0]).stem if _is_examples(options.strings) else " ".join(options.strings)
+    name = "-".join(re.findall(r"\w+", words.lower()))[:40] or "strings"
+    work = json.dumps([task.describe(), options.holdout])
+    return f"{name}-{options.seed}-{hashlib.sha256(work.encode()).hexdigest()[:6]}"
+
+
 def synthesize_program(options: argparse.Namespace) -> int:
     """A machine for the user's own strings or examples: written after every attempt, so that a stopped one goes on."""
     strings, examples = options.strings, _is_examples(options.strings)
@@ -32,9 +42,7 @@ def synthesize_program(options: argparse.Namespace) -> int:
         speeds = (10, 7, 4, 13)[: max(1, 5 - len(strings))]
         runs = [(string, speed) for speed in speeds for string in strings]
         task = Task([string for string, _ in runs], ticks_per_character=[speed for _, speed in runs])
-    words = Path(strings[0]).stem if examples else " ".join(strings)
-    name = "-".join(re.findall(r"\w+", words.lower()))[:40] or "strings"
-    folder = Path(options.output or output_root() / "data" / "synthesized" / f"{name}-{options.seed}")
+    folder = Path(options.output or output_root() / "data" / "synthesized" / _folder_name(options, task))
     best = Best()
     given = {"checkpoint": folder / "checkpoint.json", "progress": sys.stderr.isatty(), "on_round": best.keep}
     try:

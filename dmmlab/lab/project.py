@@ -20,7 +20,10 @@ def project_root() -> Path:
     >>> (dmm.project_root() / "figures").name
     'figures'
     """
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise DMMError(f"the current folder cannot be read ({error.strerror}); change into another") from None
     for folder in (here, *here.parents):
         if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
             return folder
@@ -58,14 +61,17 @@ def save_results(name: str, content: Any, measured: Any = None) -> Path:
 
 
 def load_machine(name: str) -> Machine:
-    """A machine of the project's data/machines; `name.about.json` there says how it was made.
+    """A machine of the project's data/machines, or of those that came with the package; in a clone, `name.about.json`
+    there says how it was made.
     Raises DMMError that lists the names there are, or begins with the path of a file that is no machine.
 
     >>> len(dmm.load_machine("published-19").links)
     19
     """
-    folder = project_root() / "data" / "machines"
-    names = sorted(path.stem for path in folder.glob("*.json") if not path.stem.endswith(".about"))
-    if name not in names:
-        raise DMMError(f"there is no machine {name!r} in {folder}; there are: {', '.join(names) or 'none'}")
-    return Machine.load(folder / f"{name}.json")
+    above = Path(__file__).parents
+    folders = (project_root() / "data" / "machines", above[1] / "stored", above[2] / "data" / "machines")
+    paths = [path for folder in folders for path in folder.glob("*.json") if not path.stem.endswith(".about")]
+    found = {path.stem: path for path in reversed(paths)}  # the project's own before those of the package
+    if name not in found:
+        raise DMMError(f"there is no machine {name!r} in {folders[0]}; there are: {', '.join(sorted(found)) or 'none'}")
+    return Machine.load(found[name])

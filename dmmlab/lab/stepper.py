@@ -67,7 +67,8 @@ def step_through(
 
     A wire carries what its source emitted at the tick before, times its weight; neurons show what `trace` has at the
     tick itself. `compare` is a second machine on the same string, `titles` are their names, `start_at` is the tick to
-    begin with. Neurons and links are those of `draw(machine, live_only=True)`: others change no answer.
+    begin with. After the end the last character comes again and again; with `after_end="nothing"` nothing comes.
+    Neurons and links are those of `draw(machine, live_only=True)`: others change no answer.
     Raises DMMError as `trace` does, for a machine that rewrites its links, and for one of more than 150 soft links.
 
     >>> dmm.step_through(dmm.handcrafted_detector(), "aa.", ticks=40)
@@ -123,8 +124,8 @@ def _number(value: VValue, numbers: dict[str, int]) -> int:
     """The number of a V-value among different ones, which are kept as JSON."""
     try:
         text = json.dumps(trees.collapse(value.tree) or 0, default=dict, allow_nan=False)
-    except ValueError:
-        raise DMMError("a value is not finite at some tick; give fewer ticks") from None
+    except (ValueError, RecursionError):
+        raise DMMError("a value is not finite, or nested too deeply, at some tick; give fewer ticks") from None
     return numbers.setdefault(text, len(numbers))
 
 

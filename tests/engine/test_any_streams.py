@@ -68,6 +68,33 @@ def test_the_last_step_comes_again_or_nothing_comes():
     assert dmm.run(program, [1.0, 5.0], 10, 2, "nothing")[-1, 0] == 6
 
 
+@pytest.mark.parametrize(("after_end", "last"), [("repeat", [2, 0]), ("nothing", [1, 0])])
+def test_whoever_runs_a_machine_may_say_what_comes_after_the_end(after_end, last):
+    machine, string = dmm.handcrafted_detector(), "🙂🙂a"  # the a comes twice again in the last 20 ticks
+    assert dmm.run(machine, string, after_end=after_end)[-1].tolist() == last
+    assert dmm.answers(machine, string, after_end=after_end)[-1].tolist() == last
+    fields = dmm.trace(machine, string, after_end=after_end)[-1].inputs["output"]
+    assert [fields["dict-1"], fields["dict-2"]] == last
+    assert (
+        dmm.Engine(machine, dmm.Inputs([string], after_end=after_end)).answers(machine.vector())[0, -1].tolist() == last
+    )
+    for function in (dmm.run, dmm.cycle, dmm.step_through, dmm.Inputs):
+        assert '"nothing"' in function.__doc__
+
+
+def test_a_character_is_a_code_point_and_words_are_the_way_out():
+    machine = dmm.handcrafted_detector()
+
+    def repeated(string):
+        return dmm.run(machine, string, after_end="nothing")[-1, 0]
+
+    flags = ["🇫🇷", "🇩🇷"]  # F R, D R
+    assert (repeated("".join(flags)), repeated(flags)) == (1, 0)
+    assert (repeated("e\u0301e\u0302"), repeated(["e\u0301", "e\u0302"])) == (1, 0)
+    assert (repeated("\u00e9e\u0301"), repeated(["\u00e9", "\u00e9"])) == (0, 1)
+    assert "code points" in dmm.Inputs.__doc__
+
+
 @pytest.mark.parametrize(
     ("string", "words"),
     [

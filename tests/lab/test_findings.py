@@ -123,3 +123,36 @@ def test_a_question_is_told():
     task = dmm.Task.from_examples(["ab", "ba", "aabb"], [1, 1, 2])
     result = dmm.synthesize(task, progress=False)
     assert f"They differ on {result.question!r}" in describe(result, task)
+
+
+def test_other_work_has_a_folder_of_its_own(examples, tmp_path, monkeypatch):
+    folders = []
+
+    def note(task, seed, holdout, checkpoint, **_):
+        folders.append(checkpoint.parent)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(programs, "synthesize", note)
+    other = tmp_path / "other" / "depth.csv"
+    other.parent.mkdir()
+    other.write_text(examples.read_text(encoding="utf-8") + "((),1 2 1\n", encoding="utf-8")
+    strings = [
+        ["hello. all."],
+        ["hello all."],
+        ["Hello, all!"],
+        ["hello-all"],
+        ["hello", "all"],
+        ["."],
+        [" "],
+        ["a" * 99],
+    ]
+    strings += [["a" * 98], ["a b"], ["a", "b"], ["hello. all.", "--seed", "1"]]
+    strings += [[str(examples)], [str(other)], [str(examples), "--speed", "8"], [str(examples), "--holdout", "0.2"]]
+    strings += [[str(examples), "--latency", "7", "--speed", "8", "9"]]
+    for given in strings:
+        assert main(["synthesize", *given]) == 130
+    assert len({*folders}) == len(strings)
+    assert all(folder.parent == tmp_path / "data" / "synthesized" for folder in folders)
+    assert main(["synthesize", "hello. all."]) == 130
+    assert folders[-1] == folders[0]
+    assert folders[0].name.startswith("hello-all-0-")

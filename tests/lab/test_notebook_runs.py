@@ -13,6 +13,8 @@ import nbformat.sign
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from dmmlab.files import DMMError
@@ -90,7 +92,7 @@ def test_notebooks_are_found_in_the_order_of_their_numbers(project):
 
 def test_a_folder_without_notebooks_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DMMError, match="no notebook named NN-title.ipynb"):
+    with pytest.raises(DMMError, match="no notebook named NN-title.ipynb; .* clone it, and run this inside"):
         find_notebooks()
 
 
@@ -149,11 +151,55 @@ def test_a_value_is_read_as_the_annotated_type(project, name, given, expected):
         ("free", {1, 2}),
         ("free", Path("here")),
         ("free", [float("nan")]),
+        ("label", "half a character: \udcff"),
+        ("free", ["\ud800"]),
     ],
 )
 def test_a_value_of_another_type_is_refused(project, name, given):
     with pytest.raises(DMMError, match=f"parameter {name}: .* does not read as"):
         check_parameters("notebooks/02-fit.ipynb", {name: given})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "expected"),
+    [
+        ("Optional[int]", "3", 3),
+        ("typing.Optional[list[int]]", "null", None),
+        ("Union[int, str]", "word", "word"),
+        ("list[int | None]", "[1, null]", [1, None]),
+        ("List[int]", "[1]", [1]),
+        ("'int | None'", "null", "refused"),
+        ("Optional[int]", "many", "refused"),
+        ("list[int | None]", "null", "refused"),
+        ("Union[int, list[str]]", "word", "refused"),
+        ("tuple", "(1, 2)", "refused"),
+        ("tuple[int, int]", "[1, 2]", "refused"),
+        ("set[int] | None", "[1]", "refused"),
+        ("Path", "here", "refused"),
+        ("Any", "(1, 2)", "(1, 2)"),
+    ],
+)
+def test_annotations_mean_what_they_say_and_what_cannot_be_given_is_refused(project, annotation, given, expected):
+    path = write_notebook(project, "07-types.ipynb", parameters_cell(f"x: {annotation} = 0  # meaning"))
+    try:
+        assert check_parameters(path, {"x": given}) == {"x": expected}
+    except DMMError as error:
+        assert expected == "refused"
+        assert str(error).startswith("parameter x: ")
+
+
+def test_a_notebook_that_begins_with_the_mark_of_windows_is_read(project):
+    path = project / "notebooks" / "02-fit.ipynb"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert describe_notebooks()[0]["parameters"]["steps"] == "25"
+    assert read_notebook(path).cells[0].source == PARAMETERS
+
+
+def test_older_notebooks_and_sources_as_lines_are_described(project):
+    old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}}
+    old["worksheets"] = [{"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["# Old\n", "text"]}]}]
+    (project / "notebooks" / "07-old.ipynb").write_text(json.dumps(old), encoding="utf-8")
+    assert describe_notebooks()[-1]["question"] == "Old"
 
 
 def test_the_refusal_names_parameter_type_and_value(project):
@@ -321,6 +367,94 @@ def test_in_place_twice_changes_nothing_but_the_duration(project):
     assert after.cells[0].metadata == {"tags": ["parameters"]}
     assert after.cells[1].metadata == {}
     assert sorted(after.metadata) == ["kept", "kernelspec", "language_info"]
+
+
+def test_an_error_that_a_tag_expects_is_no_failure_and_the_failure_is_the_cell_that_failed(project):
+    expected = new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]})
+    write_notebook(project, "02-fit.ipynb", "print(1)", expected, "print(2)")
+    write_notebook(project, "05-plot.ipynb", expected, "undefined", "print(2)")
+    write_notebook(project, "06-last.ipynb", expected)
+    entries = run_notebooks()
+    assert [entry["status"] for entry in entries] == ["done", "failed", "done"]
+    assert (entries[1]["cell"], entries[1]["error"]) == (2, "NameError")
+    done = nbformat.read(entries[0]["output"], as_version=4)
+    assert [cell.cell_type for cell in done.cells] == ["code"] * 3
+    assert [cell.outputs[0].output_type for cell in done.cells] == ["stream", "error", "stream"]
+    assert run_notebooks([2], in_place=True)[0]["status"] == "done"
+
+
+def test_magics_among_the_parameters_do_no_harm(project):
+    source = "%load_ext autoreload\nsteps: int = 25  # Adam steps\n%autoreload 2\nfiles = !ls\nplain = 1"
+    write_notebook(project, "02-fit.ipynb", parameters_cell(source), "print(steps)")
+    (entry,) = run_notebooks([2], {"steps": "3"})
+    assert entry["status"] == "done", entry
+    assert nbformat.read(entry["output"], as_version=4).cells[-1].outputs[0].text == "3\n"
+
+
+def test_notebooks_run_where_the_home_cannot_be_written(project, monkeypatch):
+    home = project / "home"
+    home.touch()  # nobody can write into a file as if it were a folder, not even root
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("IPYTHONDIR", "MPLCONFIGDIR"):
+        monkeypatch.delenv(name)
+    told = "import os, pathlib\nprint([pathlib.Path(os.environ[x]).is_dir() for x in ('IPYTHONDIR', 'MPLCONFIGDIR')])"
+    write_notebook(project, "02-fit.ipynb", "import matplotlib.pyplot", told)
+    (entry,) = run_notebooks([2])
+    assert entry["status"] == "done", entry
+    assert nbformat.read(entry["output"], as_version=4).cells[1].outputs[0].text == "[True, True]\n"
+
+
+def test_who_has_a_home_keeps_it(tmp_path, monkeypatch):
+    for name in ("IPYTHONDIR", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert kernels._homes("elsewhere") == {}
+
+
+# ---- what cells print ----
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("x" * 3_000_000,) * 2, ("x\r" * 1_000_000, "x\r"), ("\r" * 2_000_000 + "\n", "\r\n"), ("\n" * 1_000_000,) * 2],
+    ids=["a long line", "a progress bar", "nothing but returns", "many lines"],
+)
+def test_outputs_may_be_long(text, kept):
+    outputs = [new_output("stream", name="stdout", text=text)]
+    kernels.join_streams(outputs)  # with nbclient's regular expression this would not end
+    assert outputs[0].text == kept
+
+
+@given(st.text("ab\r\n", max_size=30))
+def test_of_a_progress_bar_the_last_state_is_kept_as_nbclient_does(text):
+    outputs = [new_output("stream", name="stdout", text=text)]
+    kernels.join_streams(outputs)
+    assert outputs[0].text == re.sub(r".*\r(?=[^\n])", "", text)
+
+
+def test_streams_are_joined_and_what_is_printed_stands_before_errors():
+    def stream(name, text):
+        return new_output("stream", name=name, text=text)
+
+    shown = new_output("display_data", data={"text/plain": "1"})
+    outputs = [
+        stream("stderr", " 1%\r"),
+        stream("stdout", "a"),
+        shown,
+        stream("stderr", "99%\n"),
+        stream("stdout", "b"),
+    ]
+    kernels.join_streams(outputs)
+    assert outputs == [stream("stdout", "ab"), stream("stderr", "99%\n"), shown]
+
+
+def test_a_cell_may_print_a_long_line_and_a_progress_bar(project):
+    bar = "for i in range(3): print(i, end='\\r', flush=True)"
+    write_notebook(project, "02-fit.ipynb", "print('x' * 2_000_000)", bar)
+    (entry,) = run_notebooks([2])
+    assert entry["status"] == "done"
+    cells = nbformat.read(entry["output"], as_version=4).cells
+    assert [len(output.text) for output in cells[0].outputs] == [2_000_001]
+    assert [output.text for output in cells[1].outputs] == ["2\r"]
 
 
 def test_a_kernel_that_does_not_start_is_a_failure(project, monkeypatch):
@@ -580,6 +714,12 @@ def test_a_refusal_is_one_line_and_exit_code_2(project, stub, capsys):
     assert captured.err.startswith("dmmlab: the chosen notebooks: no parameter rat (did you mean rate?);")
     assert captured.err.count("\n") == 1
     assert not (project / "data").exists()
+
+
+def test_an_argument_that_is_no_text_is_refused_before_anything_runs(project, stub, capsys):
+    assert main(["run", "2", "-p", "label", "\udcff"]) == 2
+    assert capsys.readouterr().err == r"dmmlab: argument '\udcff' is no UTF-8 text; write it anew" + "\n"
+    assert not stub
 
 
 @pytest.mark.parametrize(
