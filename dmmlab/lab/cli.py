@@ -15,6 +15,7 @@ from dmmlab.lab.notebooks import describe_failure, describe_notebooks, run_noteb
 from dmmlab.lab.programs import check_program, synthesize_program
 from dmmlab.lab.skeleton import new_notebook_file
 from dmmlab.lab.sweeps import read_vary, sweep
+from dmmlab.lab.venues import VENUES
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -141,13 +142,14 @@ def _sweep(options: argparse.Namespace) -> int:
 def _add_figures(command: Callable) -> None:
     add = command("figures", _figures, "list the figures, or draw those of some notebooks again, by running these")
     add("chosen", nargs="*", metavar="NUMBER|NAME", help="such as 06 or 06-strip; their notebooks are run")
+    add("--for", dest="venue", choices=[*VENUES], help="in the widths and fonts of a venue, below figures/VENUE")
     add("--width", action="append", type=float, metavar="INCHES", help="else one and two columns: 3.5 and 7.16")
 
 
 def _figures(options: argparse.Namespace) -> int:
     """List the figures, or draw some again, by running their notebooks as they are."""
     found, widths = read_figures(), options.width or ()
-    if not options.chosen and not widths:
+    if not (options.chosen or widths or options.venue):
         for each in found:
             _print_indented(f"{each['name']}: {each['caption']}")
         return 0
@@ -161,13 +163,13 @@ def _figures(options: argparse.Namespace) -> int:
     numbers = sorted({names.get(each, each.zfill(2)) for each in options.chosen or names.values()})
     last = sum(row["seconds"] or 0 for row in describe_notebooks() if row["number"] in numbers)
     print(f"notebooks to run again: {', '.join(numbers)}; last time that took {last:.0f} s", flush=True)
-    if widths:
-        os.environ["DMMLAB_WIDTHS"] = " ".join(f"{width:g}" for width in widths)  # for the kernels
+    told = {"DMMLAB_WIDTHS": " ".join(f"{width:g}" for width in widths), "DMMLAB_FOR": options.venue or ""}
+    os.environ.update(told)  # for the kernels
     try:
         return _print_summary(run_notebooks(numbers))
     finally:
-        if widths:
-            del os.environ["DMMLAB_WIDTHS"]
+        for name in told:
+            del os.environ[name]
 
 
 def _add_synthesize(command: Callable) -> None:

@@ -24,8 +24,9 @@ class Player:
     machines: Mapping[str, Machine]
     inputs: Inputs
 
-    def picture(self, inputs: Inputs) -> Picture:
-        """Both answers of each machine to other inputs; the steps stand where they are emitted."""
+    def picture(self, inputs: Inputs | None = None) -> Picture:
+        """Both answers of each machine, perhaps to other inputs; the steps stand where they are emitted."""
+        inputs = inputs or self.inputs
         (string,), (ticks,), (speed,) = inputs.strings, inputs.ticks, inputs.ticks_per_character
         curves = {title: run(each, string, ticks, speed, inputs.after_end) for title, each in self.machines.items()}
         names = [step if isinstance(step, str) else json.dumps(step, default=VValue.to_dict) for step in string]
@@ -57,7 +58,7 @@ class Player:
         )
         speeds = widgets.IntSlider(speed, 1, max(speed, 20), description="ticks a step", **at_end)
         length = widgets.IntSlider(ticks, 1, max(4 * ticks, 400), description="ticks", **at_end)
-        image, wrong = widgets.Image(value=self.picture(self.inputs).render("png")), widgets.Label()
+        image, wrong = widgets.Image(value=self.picture().render("png")), widgets.Label()
 
         def show(_: object) -> None:
             try:
@@ -78,7 +79,7 @@ class Player:
         from IPython import get_ipython
 
         live = self.controls()._repr_mimebundle_() if hasattr(get_ipython(), "kernel") else {}
-        return live | {"image/png": self.picture(self.inputs).render("png"), "text/plain": repr(self)}
+        return live | {"image/png": self.picture().render("png"), "text/plain": repr(self)}
 
 
 def play(

@@ -90,7 +90,7 @@ def step_through(
     data = {"words": steps, "perCharacter": speed, "ticks": ticks, "start": start_at, "afterEnd": after_end}
     data["machines"] = shown
     data["values"] = [json.loads(text) for text in numbers]
-    drawings = [draw(each, live_only=True, value_slots=True) for each in machines]
+    drawings = [draw(each, live_only=True, value_slots=True, full_names=True) for each in machines]
     words = f"{' and '.join(each.summary for each in drawings)}; {ticks} ticks"
     return Stepper(_fragment(data, drawings, words), words)
 

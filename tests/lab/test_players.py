@@ -30,7 +30,7 @@ def test_without_a_kernel_there_is_a_picture_and_no_widget():
 def test_the_picture_has_the_answers_of_the_machines(string):
     how = {"ticks_per_character": 7, "after_end": "nothing"}
     player = dmm.play(MACHINES, string, 45, **how)
-    figure = player.picture(player.inputs).figure()
+    figure = player.picture().figure()
     for side, axes in enumerate(figure.axes):
         for line, machine in zip(axes.lines, MACHINES.values(), strict=True):
             assert np.array_equal(line.get_ydata(), dmm.run(machine, string, 45, **how)[:, side])
@@ -39,7 +39,7 @@ def test_the_picture_has_the_answers_of_the_machines(string):
 
 def test_names_of_many_steps_are_left_out_where_they_would_touch():
     player = dmm.play(MACHINES["teacher"], ["a longer word"] * 50)
-    texts = player.picture(player.inputs).figure().axes[0].texts
+    texts = player.picture().figure().axes[0].texts
     assert 3 < len(texts) < 15 and {text.get_text() for text in texts} == {"a␣longer"}
 
 
