@@ -121,6 +121,7 @@ def _add_sweep(command: Callable) -> None:
     add("--workers", type=int, help="how many at a time on this computer (else one for each core)")
     add("--scheduler", metavar="ADDRESS", help="of a Dask scheduler, instead of this computer")
     add("--table", metavar="FILE", help="a .csv file (else data/sweeps/NN/table.csv)")
+    add("--plot", metavar="NAME", help="draw this result over the varied parameters, beside the table")
     add("--retry", action="store_true", help="repeat the runs that failed")
     add("--dry-run", action="store_true", help="only show what there is to do")
 
@@ -135,6 +136,7 @@ def _sweep(options: argparse.Namespace) -> int:
         retry=options.retry,
         dry_run=options.dry_run,
         table=options.table,
+        plot=options.plot,
     )
     return int(not options.dry_run and any(row["status"] == "failed" for row in rows))
 
