@@ -25,8 +25,8 @@ _ROOMS = {  # each looks down on those before it
     ),
     "examples": "LADDER PROGRAMS Program Rung TASKS automaton find_task ladder_task task",
     "lab": (
-        "Drawing STYLE Stepper draw draw_changes draw_strip load_machine load_published machine_of matrices panels "
-        "plot_losses plot_matrix project_root save_figure save_results say step_through table"
+        "Drawing STYLE Stepper draw draw_changes draw_strip load_machine load_published machine_of matrices "
+        "panels play plot_losses plot_matrix project_root save_figure save_results say step_through table"
     ),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -9,6 +9,7 @@ _MODULES = {
     "figures": "STYLE panels plot_losses save_figure",
     "journal": "load_published machine_of",
     "pictures": "draw_changes draw_strip matrices plot_matrix",
+    "players": "play",
     "project": "load_machine project_root save_results",
     "reports": "say table",
     "stepper": "Stepper step_through",

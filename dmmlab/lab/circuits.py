@@ -18,7 +18,7 @@ import graphviz
 import matplotlib
 
 from dmmlab.files import DMMError, atomic_write, check_int
-from dmmlab.lab.layers import Wire, layers_of, parts_of, places_of
+from dmmlab.lab.layers import Wire, layers_of, parts_of, places_of, short_names
 from dmmlab.machines import SOURCE_KINDS, Machine
 from dmmlab.neurons import find_kind
 
@@ -35,11 +35,12 @@ SOURCE = {"shape": "ellipse", "fillcolor": "#EEEEEE"}
 SHAPES = dict.fromkeys(SOURCE_KINDS, SOURCE) | {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
 # Readers of an SVG may lack the first font. The label is Graphviz's own, but pygraphviz forgets that in the first graph
 # of a process.
-DEFAULTS = r"""	fontname="DejaVu Sans,Verdana,sans-serif"
+FONT = "DejaVu Sans,Verdana,sans-serif"
+DEFAULTS = rf"""	fontname="{FONT}"
 	graph [fontsize=10 nodesep=0.2 outputorder=edgesfirst rankdir=BT ranksep=0.3]
-	node [fontname="DejaVu Sans,Verdana,sans-serif" fontsize=9 label="\N"]
+	node [fontname="{FONT}" fontsize=9 label="\N"]
 	node [color="#555555" height=0 margin=0 shape=box style=filled width=0.4]
-	edge [fontname="DejaVu Sans,Verdana,sans-serif" fontsize=8 arrowsize=0.6]
+	edge [fontname="{FONT}" fontsize=8 arrowsize=0.6]
 """
 OPTIONS = {"png": ["-Gdpi=200"], "pdf": ["-Gmargin=0"]}  # a margin would be half an inch, as on a sheet of paper
 TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
@@ -105,8 +106,7 @@ def layout(source: str, format: str, width: float | None = None) -> bytes:
     dot = shutil.which("dot")
     command = [dot] if dot else [sys.executable, "-c", PYGRAPHVIZ]
     command += [f"-T{format}", *OPTIONS.get(format, [])]
-    if width:
-        command.append(f"-Gsize={width:g},99")
+    command += [f"-Gsize={width:g},99"] if width else []
     # Fontconfig looks into XDG_DATA_HOME/fonts: matplotlib's DejaVu Sans is there, even on a machine without fonts.
     environment = os.environ | {"XDG_DATA_HOME": matplotlib.get_data_path(), "SOURCE_DATE_EPOCH": "0"}
     done = subprocess.run(command, input=source.encode(), capture_output=True, env=environment)
@@ -119,7 +119,12 @@ def layout(source: str, format: str, width: float | None = None) -> bytes:
 
 
 def draw(
-    machine: Machine, live_only: bool = False, title: str | None = None, digits: int = 2, value_slots: bool = False
+    machine: Machine,
+    live_only: bool = False,
+    title: str | None = None,
+    digits: int = 2,
+    value_slots: bool = False,
+    full_names: bool = False,
 ) -> Drawing:
     """A machine as a graph: input below, output above, a line for every link; always the same for the same machine.
 
@@ -132,6 +137,7 @@ def draw(
         title: a line above the picture.
         digits: significant digits of the labels.
         value_slots: leave room beside every link for a value; in SVG, `data-neuron` and `data-link` number the parts.
+        full_names: write `compare-3-1` also where `compare-3` or `compare` tells it from all others in the picture.
 
     >>> dmm.draw(dmm.handcrafted_detector()).save("detector.svg").name
     'detector.svg'
@@ -143,7 +149,8 @@ def draw(
     links, largest = len(soft), max(soft, default=0) or 1
     crowded = links > HAIRLINE  # then no tables, and each neuron has its place: `dot` would make it metres wide
     ports, cells = ({}, {}) if crowded else _ports(kinds, wires)
-    nodes = {name: _node(name, kind, cells) for name, kind in kinds.items()}
+    shown = {} if full_names else short_names(kinds)
+    nodes = {name: _node(name, kind, cells, shown.get(name, name)) for name, kind in kinds.items()}
     edges = [_line(wire, abs(wire.weight) / largest, links, digits) for wire in wires]
     if value_slots:
         _make_room(nodes, edges, wires, digits)
@@ -209,9 +216,9 @@ def _text(name: str) -> str:
     return html.escape(shown).replace("\\", "\\\\\u200b")
 
 
-def _node(name: str, kind: str, cells: Mapping) -> dict[str, str]:
-    """The look of a neuron: a table of its outputs, name, kind and inputs."""
-    words = [name] if name.startswith(kind) else [name, kind]
+def _node(name: str, kind: str, cells: Mapping, shown: str) -> dict[str, str]:
+    """The look of a neuron: a table of its outputs, the name that is shown, kind and inputs."""
+    words = [shown] if name.startswith(kind) else [name, kind]
     rows = [f'<TD CELLPADDING="4">{_text(word)}</TD>' for word in words]
     if (name, "outputs") in cells:
         rows.insert(0, f"<TD>{TABLE}<TR>{cells[name, 'outputs']}</TR></TABLE></TD>")
@@ -240,5 +247,4 @@ def _line(wire: Wire, share: float, links: int, digits: int) -> dict[str, str]:
     if links > MANY or (wire.fixed and wire.weight == 1):
         return look
     # Rounded, then printed without an exponent where one can do without: 0.76, -1.3, 1, 120.
-    rounded = float(f"{wire.weight:.{digits}g}")
-    return look | {"fontcolor": color, "label": f" {rounded:.15g}"}
+    return look | {"fontcolor": color, "label": f" {float(f'{wire.weight:.{digits}g}'):.15g}"}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dmmlab
 from dmmlab.files import DMMError
+from dmmlab.lab.venues import VENUES
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -146,6 +147,7 @@ def _add_sweep(command: Callable) -> None:
     add("--workers", type=int, help="how many at a time on this computer (else one for each core)")
     add("--scheduler", metavar="ADDRESS", help="of a Dask scheduler, instead of this computer")
     add("--table", metavar="FILE", help="a .csv file (else data/sweeps/NN/table.csv)")
+    add("--plot", metavar="NAME", help="draw this result over the varied parameters, beside the table")
     add("--retry", action="store_true", help="repeat the runs that failed")
     add("--dry-run", action="store_true", help="only show what there is to do")
 
@@ -162,6 +164,7 @@ def _sweep(options: argparse.Namespace) -> int:
         retry=options.retry,
         dry_run=options.dry_run,
         table=options.table,
+        plot=options.plot,
     )
     return int(not options.dry_run and any(row["status"] == "failed" for row in rows))
 
@@ -169,6 +172,7 @@ def _sweep(options: argparse.Namespace) -> int:
 def _add_figures(command: Callable) -> None:
     add = command("figures", _figures, "list the figures, or draw those of some notebooks again, by running these")
     add("chosen", nargs="*", metavar="NUMBER|NAME", help="such as 06 or 06-strip; their notebooks are run")
+    add("--for", dest="venue", choices=[*VENUES], help="in the widths and fonts of a venue, below figures/VENUE")
     add("--width", action="append", type=float, metavar="INCHES", help="else one and two columns: 3.5 and 7.16")
 
 
@@ -178,7 +182,7 @@ def _figures(options: argparse.Namespace) -> int:
     from dmmlab.lab.notebooks import describe_notebooks, run_notebooks
 
     found, widths = read_figures(), options.width or ()
-    if not options.chosen and not widths:
+    if not (options.chosen or widths or options.venue):
         for each in found:
             _print_indented(f"{each['name']}: {each['caption']}")
         return 0
@@ -192,13 +196,13 @@ def _figures(options: argparse.Namespace) -> int:
     numbers = sorted({names.get(each, each.zfill(2)) for each in options.chosen or names.values()})
     last = sum(row["seconds"] or 0 for row in describe_notebooks() if row["number"] in numbers)
     print(f"notebooks to run again: {', '.join(numbers)}; last time that took {last:.0f} s", flush=True)
-    if widths:
-        os.environ["DMMLAB_WIDTHS"] = " ".join(f"{width:g}" for width in widths)  # for the kernels
+    told = {"DMMLAB_WIDTHS": " ".join(f"{width:g}" for width in widths), "DMMLAB_FOR": options.venue or ""}
+    os.environ.update(told)  # for the kernels
     try:
         return _print_summary(run_notebooks(numbers))
     finally:
-        if widths:
-            del os.environ["DMMLAB_WIDTHS"]
+        for name in told:
+            del os.environ[name]
 
 
 def _add_synthesize(command: Callable) -> None:

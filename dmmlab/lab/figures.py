@@ -16,6 +16,8 @@ from matplotlib.style import context
 from dmmlab.files import DMMError, atomic_write
 from dmmlab.lab.circuits import Drawing
 from dmmlab.lab.project import output_root
+from dmmlab.lab.reports import Sentence
+from dmmlab.lab.venues import OURS, Venue, chosen_venue, in_style, style_of
 
 STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
 """Our style of figures, for `matplotlib.style.use`.
@@ -23,12 +25,10 @@ STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
 >>> dmm.STYLE[0]
 'default'
 """
-ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # widths in inches, at print size
-PLACES = {ONE_COLUMN: "one-column", TWO_COLUMNS: "two-columns"}
 NARROW = 4.5  # inches: below, what stands side by side gets half as many columns
 FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}  # and how they go without dates
 POINTS = {"ls": "", "marker": "o", "mfc": "none", "ms": 4, "color": "black"}  # of a curve that is a dict
-PRINTED = re.compile(r"^figure (.+?): ?(.*)$", re.MULTILINE)  # by `save_figure`
+PRINTED = re.compile(r"^figure (.+?): ?(.*)$", re.MULTILINE)  # in pages that ran before captions stood below figures
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,20 @@ class Picture:
     def __repr__(self) -> str:
         return f"Picture({self.columns} of 2 columns, {self.height:.3g} inches high)"
 
-    def figure(self, width: float | None = None) -> Figure:
+    def figure(self, width: float | None = None, venue: Venue = OURS) -> Figure:
         """A new figure, `width` inches wide, with the picture on it; pyplot does not know it."""
-        with context(STYLE):
-            figure = Figure(figsize=(width or [*PLACES][self.columns - 1], self.height))
+        with context([*STYLE, style_of(venue)]):
+            figure = Figure(figsize=(width or venue[self.columns - 1], self.height))
             self.draw(figure)
+            for axes in figure.axes:  # what is too wide goes on in another line, not beyond the edge
+                axes.title.set_wrap(True)
+                axes.xaxis.label.set_wrap(True)
         return figure
 
-    def render(self, format: str, width: float | None = None) -> bytes:
-        """The picture as pdf, svg or png, without dates, `width` inches wide."""
-        figure, file = self.figure(width), io.BytesIO()
-        with context(STYLE):
+    def render(self, format: str, width: float | None = None, venue: Venue = OURS) -> bytes:
+        """The picture as pdf, svg or png, without dates, `width` inches wide, in the fonts of a venue."""
+        figure, file = self.figure(width, venue), io.BytesIO()
+        with context([*STYLE, style_of(venue)]):
             figure.savefig(file, format=format, metadata=FORMATS[format])
         return file.getvalue()
 
@@ -73,15 +76,36 @@ class Picture:
         return self.render("png")
 
 
+@dataclass(frozen=True)
+class SavedFigure:
+    """A figure that was written; in a notebook it shows itself, and its caption below."""
+
+    picture: Picture | Drawing
+    name: str
+    caption: str
+
+    def __repr__(self) -> str:
+        return f"figure {self.name}: {self.caption}".rstrip()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        # `read_figures` finds this; who reads the page has no use for a file's name.
+        display(self.picture, metadata={"dmmlab": {"figure": self.name, "caption": self.caption}})
+        if self.caption:
+            display(Sentence(f"*Figure.* {self.caption}"))
+
+
 def save_figure(
     draw: Callable[[Figure], object] | Drawing, name: str, caption: str = "", columns: int = 1, height: float = 2.3
-) -> Picture | Drawing:
+) -> SavedFigure:
     """Write a figure as NAME.pdf, NAME.svg and NAME.png into `figures/one-column/` and `figures/two-columns/`.
 
     It is drawn anew for each width (3.5 and 7.16 inches) and format, in our style, and outside pyplot: so the same data
-    give the same bytes. Returns what shows the figure at the end of a notebook's cell, and prints its name and caption,
-    which `dmmlab figures` finds in the notebook. Where DMMLAB_WIDTHS lists other widths in inches, it is drawn at
-    these. Raises DMMError for a name that is empty or a path, for what does not draw, and if writing fails.
+    give the same bytes. Returns what shows the figure at the end of a notebook's cell, its caption below; there
+    `dmmlab figures` finds it. Where DMMLAB_WIDTHS lists other widths in inches, it is drawn at these; where DMMLAB_FOR
+    names a venue, in its widths and fonts, below `figures/VENUE/`. Raises DMMError for a name that is empty or a path,
+    for what does not draw, and if writing fails.
 
     Args:
         draw: a function of a matplotlib figure, what `plot_losses` and its like return, or a circuit from `draw`.
@@ -92,18 +116,23 @@ def save_figure(
 
     >>> dmm.save_figure(dmm.draw(dmm.handcrafted_detector()), "02-detector", caption="Nine neurons.")
     figure 02-detector: Nine neurons.
-    Drawing(9 neurons, 8 soft links, 3 fixed)
     """
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or set(name) & set("/\\:"):
         raise DMMError(f"figure name {name!r} is empty or a path; give a plain name, such as 05-run-3")
     picture = draw if isinstance(draw, Picture | Drawing) else Picture(draw, columns, height)
-    widths = [float(width) for width in os.environ.get("DMMLAB_WIDTHS", "").split()] or [*PLACES]
-    for width in widths:
-        folder = output_root() / "figures" / PLACES.get(width, f"{width:g}-inches")
+    place, venue = chosen_venue()
+    places = {venue.one: "one-column", venue.two: "two-columns"}
+    for width in [float(width) for width in os.environ.get("DMMLAB_WIDTHS", "").split()] or places:
+        folder = output_root() / "figures" / place / places.get(width, f"{width:g}-inches")
         for format in FORMATS:
-            atomic_write(folder / f"{name}.{format}", picture.render(format, width))
-    print(f"figure {name}: {' '.join(caption.split())}".rstrip())
-    return picture
+            atomic_write(folder / f"{name}.{format}", _render(picture, format, width, venue))
+    return SavedFigure(picture, name, " ".join(caption.split()))
+
+
+def _render(picture: Picture | Drawing, format: str, width: float, venue: Venue) -> bytes:
+    if isinstance(picture, Picture):
+        return picture.render(format, width, venue)
+    return (picture if venue == OURS else in_style(picture, venue)).render(format, width)
 
 
 def read_figures() -> list[dict[str, str]]:
@@ -113,23 +142,25 @@ def read_figures() -> list[dict[str, str]]:
 
     found = []
     for path in find_notebooks():
-        printed = PRINTED.findall(read_printed(read_notebook(path)))
-        found += [{"notebook": path.name, "name": name, "caption": text} for name, text in printed]
+        notebook = read_notebook(path)
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+        told = [each.metadata["dmmlab"] for each in outputs if "dmmlab" in each.get("metadata", {})]
+        told += [{"figure": name, "caption": text} for name, text in PRINTED.findall(read_printed(notebook))]
+        found += [{"notebook": path.name, "name": each["figure"], "caption": each["caption"]} for each in told]
     return found
 
 
-def panels(figure: Figure, rows: int, columns: int, **options: object) -> np.ndarray:
+def panels(figure: Figure, rows: int, columns: int, count: int | None = None, **options: object) -> np.ndarray:
     """Axes in rows and columns, as a flat array; a one-column figure has half as many columns, and is so much higher.
 
-    `options` are those of matplotlib's `figure.subplots`.
+    `count` is how many of them are wanted, if not all; `options` are those of matplotlib's `figure.subplots`.
 
     >>> dmm.save_figure(lambda figure: dmm.panels(figure, 1, 2)[1].plot([1, 2]), "13-two", columns=2)
     figure 13-two:
-    Picture(2 of 2 columns, 2.3 inches high)
     """
     if figure.get_figwidth() < NARROW:
         half = -(-columns // 2)
-        more = -(-rows * columns // half)
+        more = -(-(count or rows * columns) // half)
         figure.set_figheight(figure.get_figheight() * more / rows)
         rows, columns = more, half
     return figure.subplots(rows, columns, squeeze=False, **options).ravel()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from dmmlab.engine.graphs import reached
@@ -39,6 +41,17 @@ def _live(kinds: Mapping[str, str], wires: list[Wire]) -> set[str]:
     fed = reached(sources, [(link.from_neuron, link.to_neuron) for link, _, _ in wires])
     used = reached(outputs, [(link.to_neuron, link.from_neuron) for link, _, _ in wires])
     return fed & used | {*outputs}
+
+
+def short_names(kinds: Mapping[str, str]) -> dict[str, str]:
+    """Neurons named kind-layer-copy or kind-copy → as much of it as no other name begins with, such as `compare-3`."""
+    ways = {name: [*accumulate(name.split("-"), "{}-{}".format)] for name in kinds}
+    begun = Counter(chain.from_iterable(ways.values()))
+    return {
+        name: next((way for way in ways[name] if way.startswith(kind) and begun[way] == 1), name)
+        for name, kind in kinds.items()
+        if re.fullmatch(rf"{re.escape(kind)}(-\d+){{1,2}}", name)
+    }
 
 
 def layers_of(kinds: Mapping[str, str], wires: list[Wire]) -> list[list[str]]:

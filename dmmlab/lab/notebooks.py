@@ -246,8 +246,14 @@ def strip_run_metadata(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
         if "id" in cell and any(tag.startswith(DRAWN) for tag in cell.metadata.get("tags", ())):
             cell.id = f"papermill-{number}"  # it draws the names of its cells at random
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [output for output in cell.outputs if _lasts(output)]
     return notebook
+
+
+def _lasts(output: nbformat.NotebookNode) -> bool:
+    """Whether an output shows something without a kernel; a widget beside its picture is taken away."""
+    data = output.get("data", {})
+    return data.pop(WIDGET, None) is None or bool(data.keys() - {"text/plain"})
 
 
 def normalize_for_commit(notebook: nbformat.NotebookNode, seconds: float) -> nbformat.NotebookNode:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dmmlab.files import DMMError, check_int
 from dmmlab.interpreter import Tick
 from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, QUIET, sign_color
-from dmmlab.lab.figures import NARROW, Picture, panels, plain_text
+from dmmlab.lab.figures import Picture, panels, plain_text
 from dmmlab.lab.layers import layers_of, parts_of, places_of
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import find_kind
@@ -53,7 +53,7 @@ def draw_strip(machines: Mapping[str, Machine], columns: int = 4) -> Picture:
     def draw(figure: Figure) -> None:
         strip(figure)
         marks = [figure.axes[0].plot([], [], **_mark(kind))[0] for kind in MARKS]
-        ncols = len(MARKS) // 2 if figure.get_figwidth() < NARROW else len(MARKS)
+        ncols = min(len(MARKS), int(figure.get_figwidth() / 0.85))
         figure.legend(marks, [*MARKS], loc="outside lower center", ncols=ncols)
 
     return Picture(draw, strip.columns, strip.height + 0.3)
@@ -64,7 +64,7 @@ def _frames(labels: Sequence[str], draw_frame: Callable[[Axes, int], None], colu
     rows = -(-len(labels) // columns)
 
     def draw(figure: Figure) -> None:
-        grid = panels(figure, rows, columns, sharex=True, sharey=True)
+        grid = panels(figure, rows, columns, len(labels), sharex=True, sharey=True)
         for axes in grid:
             axes.set_axis_off()
         for number, label in enumerate(labels):

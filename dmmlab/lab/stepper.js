@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
-  const WIRE = 10, PANEL = 26;  // letters of an abbreviated value
+  const WIRE = 10, CELL = 16, PANEL = 26;  // letters of an abbreviated value
 
   function make(tag, attributes, ...children) {
     const element = tag.startsWith("svg:") ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
@@ -33,11 +33,11 @@
   }
 
   // The largest leaves first, as many as fit in `most` letters.
-  function brief(value, most) {
+  function brief(value, most, digits = 4) {
     const all = leaves(value).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
     let text = "";
     for (const [index, [path, x]] of all.entries()) {
-      const number = short(x), name = shorten(keyed(path.join("/")), Math.max(3, most - number.length - 1));
+      const number = short(x, digits), name = shorten(keyed(path.join("/")), Math.max(3, most - number.length - 1));
       const more = (text && ", ") + (path.length ? `${name} ${number}` : number);
       const rest = index < all.length - 1 ? 2 : 0;
       if (text && text.length + more.length + rest > most) return text + " …";
@@ -62,12 +62,21 @@
     const carried = (machine, [, , source, field, weight], tick) =>
       scale(weight, at(machine, source, "outputs", field, tick - 1));
     const answer = (machine, side, tick) => numberOf(at(machine, machine.output, "inputs", `dict-${side}`, tick));
+    // A step as a person writes it: a letter, a word, a number, or the leaves of a V-value.
+    const named = data.words.every((step) => typeof step === "string") ? visible : keyed;
+    const written = (step, most) =>
+      step === null ? "∅" : typeof step === "string" ? named(step) : brief(step, most || Infinity, most ? 4 : 17);
+    // After the end the last step comes again and again, or nothing does.
+    if (data.afterEnd === "nothing" && data.words.length * data.perCharacter < data.ticks) data.words.push(null);
+    const plain = data.words.every((step) => step === null || (typeof step === "string" && [...step].length === 1));
     const wordAt = (tick) => Math.min(Math.floor((tick - 1) / data.perCharacter), data.words.length - 1);
+    const emits = (tick) => (tick - 1) % data.perCharacter === 0 && data.words[wordAt(tick)] !== null;
 
     // -- the string and the controls --
 
     const words = data.words.map((word, index) => {
-      const cell = make("span", { class: "word" }, visible(word));
+      const title = word === null ? "after the end nothing comes" : `step ${index + 1}: ${written(word)}`;
+      const cell = make("span", { class: "word", title }, written(word, CELL));
       cell.addEventListener("click", () => go(index * data.perCharacter + 1));
       return cell;
     });
@@ -79,6 +88,7 @@
     const slider = make("input", { type: "range", min: 1, max: data.ticks, step: 1, "aria-label": "tick" });
     slider.addEventListener("input", () => { play(false); go(Number(slider.value)); });
     const status = make("span", { class: "status" });
+    const now = make("div", { class: "now" });  // steps that may not fit into their cells
     const said = make("div", { class: "said", "aria-live": "polite" });
     const playing = button("play", "▶", () => play(!state.timer));
     playing.classList.add("play");
@@ -100,6 +110,7 @@
       svg.setAttribute("aria-label", machine.title ? `circuit: ${machine.title}` : "circuit");
       machine.boxes = machine.neurons.map((neuron, index) => box(machine, svg, neuron, index));
       machine.wires = machine.links.map((link, index) => wire(machine, svg, link, index));
+      spread(machine.wires);
       const title = machine.title ? [make("div", { class: "title" }, machine.title)] : [];
       const style = `--width:${width}px;flex-grow:${width}`;
       return make("div", { class: "circuit", style }, ...title, make("div", { class: "scroller" }, svg));
@@ -139,7 +150,17 @@
       reach.setAttribute("class", "reach");
       group.append(value, reach);
       choosable(group, machine, "link", index);
-      return { group, value };
+      return { group, value, weight };
+    }
+
+    // Of two loops at one neuron, Graphviz sets the labels onto each other.
+    function spread(wires) {
+      const place = (text, side) => Number(text.getAttribute(side));
+      wires.forEach(({ value, weight }, index) => {
+        const near = wires.slice(0, index).filter((other) => Math.abs(place(other.value, "x") - place(value, "x")) < 16 &&
+          Math.abs(place(other.value, "y") - place(value, "y")) < 9).length;
+        for (const text of [value, weight]) text.setAttribute("y", place(text, "y") + 19 * near);
+      });
     }
 
     // -- what is known of a neuron, a link, or all neurons --
@@ -218,21 +239,22 @@
 
     const chart = make("svg:svg", { class: "chart", role: "img", "aria-label": "both outputs at every tick" });
     const legend = make("div", { class: "legend" });
-    const plot = { left: 42, right: 8, top: 18, bottom: 18, height: 128 };
+    const plot = { right: 8, top: 18, bottom: 18, height: 128 };
     plot.x = (tick) => plot.left + (tick - 1) * plot.step;
 
     function drawChart() {
-      const width = plot.width = Math.max(chart.clientWidth || 600, 120), { left, right, top, bottom, height } = plot;
-      plot.step = (width - left - right) / data.ticks;
+      const width = plot.width = Math.max(chart.clientWidth || 600, 120), { right, top, bottom, height } = plot;
       const ticks = Array.from({ length: data.ticks }, (_, index) => index + 1);
       const all = data.machines.flatMap((machine) => ticks.flatMap((tick) => [1, 2].map((side) => answer(machine, side, tick))));
       const low = Math.min(0, ...all), high = Math.max(low + 1, ...all);
+      const marks = [0, low, high], left = plot.left = 12 + 7 * Math.max(4, ...marks.map((mark) => short(mark).length));
+      plot.step = (width - left - right) / data.ticks;
       const y = (value) => height - bottom - (value - low) / (high - low) * (height - top - bottom);
       const parts = [];
       const line = (x1, y1, x2, y2, name) => parts.push(make("svg:line", { x1, y1, x2, y2, class: name }));
       const text = (x, y, words, name, anchor) =>
         parts.push(make("svg:text", { x, y, class: name, "text-anchor": anchor }, words));
-      for (const value of [0, low, high].filter((each, index) => !index || Math.abs(y(each) - y(0)) > 12)) {
+      for (const value of marks.filter((each, index) => !index || Math.abs(y(each) - y(0)) > 12)) {
         line(left, y(value), width - right, y(value), "grid");
         text(left - 4, y(value) + 3.5, short(value), "label", "end");
       }
@@ -240,7 +262,7 @@
       for (let index = 0; index * data.perCharacter < data.ticks; index += apart) {
         const x = plot.x(index * data.perCharacter + 1);
         line(x, top - 3, x, height - bottom, "grid");
-        text(x + 2, top - 7, index < data.words.length ? shorten(visible(data.words[index]), 6) : "·", "label", "start");
+        text(x + 2, top - 7, index < data.words.length ? shorten(written(data.words[index], 6), 6) : "·", "label", "start");
       }
       const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000].find((each) => each * plot.step >= 36) || 10000;
       for (const tick of ticks) if (tick === 1 || tick % every === 0)
@@ -288,14 +310,15 @@
     // -- from tick to tick --
 
     function show() {
-      const { tick, chosen } = state, word = wordAt(tick), emitted = (tick - 1) % data.perCharacter === 0;
+      const { tick, chosen } = state, word = wordAt(tick), emitted = emits(tick);
       words.forEach((cell, index) => {
         cell.classList.toggle("current", index === word);
         cell.classList.toggle("emitted", index === word && emitted);
       });
       slider.value = tick;
-      const character = `${visible(data.words[word])}${emitted ? ", emitted now" : ""}`;
-      slider.setAttribute("aria-valuetext", `tick ${tick} of ${data.ticks}, character ${character}`);
+      const step = `${written(data.words[word])}${emitted ? ", emitted now" : ""}`;
+      slider.setAttribute("aria-valuetext", `tick ${tick} of ${data.ticks}, ${plain ? "character" : "step"} ${step}`);
+      if (!plain) now.textContent = data.words[word] === null ? step : `step ${word + 1}: ${step}`;
       status.replaceChildren("tick ", make("b", {}, String(tick)), ` of ${data.ticks}`);
       for (const machine of data.machines) {
         const is = (what, index) => Boolean(chosen) && chosen.machine === machine && chosen.what === what && chosen.index === index;
@@ -355,11 +378,13 @@
 
     root.addEventListener("keydown", press);
     const help = "A wire shows what its source emitted at the tick before, times its weight ×. " +
-      "← → a tick, page keys a character, space plays. Click a neuron to keep its values in view.";
+      `← → a tick, page keys a ${plain ? "character" : "step"}, space plays. ` +
+      "Click a neuron to keep its values in view.";
+    const read = `string: ${data.words.filter((step) => step !== null).map((step) => written(step)).join(plain ? "" : "; ")}`;
     const circuits = make("div", { class: "circuits" }, ...data.machines.map((each, index) => circuit(each, images[index])));
     shadow.append(make("style", {}, data.style), make("div", { class: "stepper" },
-      make("div", { class: "string", role: "img", "aria-label": `string: ${data.words.join("")}` }, ...words),
-      make("div", { class: "bar" }, controls, status),
+      make("div", { class: "string", role: "img", "aria-label": read }, ...words),
+      make("div", { class: "bar" }, controls, status), ...(plain ? [] : [now]),
       make("div", { class: many ? "body two" : "body" }, circuits,
         make("div", { class: "below" }, legend, chart), panel), make("div", { class: "help" }, help), said));
     circuits.querySelectorAll(".scroller").forEach((each) => each.scrollTo(each.scrollWidth / 2 - each.clientWidth / 2, 0));

@@ -67,7 +67,8 @@ def step_through(
 
     A wire carries what its source emitted at the tick before, times its weight; neurons show what `trace` has at the
     tick itself. `compare` is a second machine on the same string, `titles` are their names, `start_at` is the tick to
-    begin with. After the end the last character comes again and again; with `after_end="nothing"` nothing comes.
+    begin with. Steps may be words, numbers and V-values; after the end the last comes again and again, and with
+    `after_end="nothing"` nothing comes.
     Neurons and links are those of `draw(machine, live_only=True)`: others change no answer.
     Raises DMMError as `trace` does, for a machine that rewrites its links, and for one of more than 150 soft links.
 
@@ -86,10 +87,11 @@ def step_through(
     numbers: dict[str, int] = {}
     shown = [_record(each, (string, ticks, speed, after_end), numbers) for each in machines]
     shown = [record | {"title": str(title)} for record, title in zip(shown, titles, strict=True)]
-    words = [step if isinstance(step, str) else value_of(step).to_json() for step in string]
-    data = {"words": words, "perCharacter": speed, "ticks": ticks, "start": start_at, "machines": shown}
+    steps = [step if isinstance(step, str) else json.loads(_json(value_of(step))) for step in string]
+    data = {"words": steps, "perCharacter": speed, "ticks": ticks, "start": start_at, "afterEnd": after_end}
+    data["machines"] = shown
     data["values"] = [json.loads(text) for text in numbers]
-    drawings = [draw(each, live_only=True, value_slots=True) for each in machines]
+    drawings = [draw(each, live_only=True, value_slots=True, full_names=True) for each in machines]
     words = f"{' and '.join(each.summary for each in drawings)}; {ticks} ticks"
     return Stepper(_fragment(data, drawings, words), words)
 
@@ -123,10 +125,14 @@ def _streams(known: Iterable[str] | None, values: list[VValue], numbers: dict[st
 def _number(value: VValue, numbers: dict[str, int]) -> int:
     """The number of a V-value among different ones, which are kept as JSON."""
     try:
-        text = json.dumps(trees.collapse(value.tree) or 0, default=dict, allow_nan=False)
+        return numbers.setdefault(_json(value), len(numbers))
     except (ValueError, RecursionError):
         raise DMMError("a value is not finite, or nested too deeply, at some tick; give fewer ticks") from None
-    return numbers.setdefault(text, len(numbers))
+
+
+def _json(value: VValue) -> str:
+    """A V-value as JSON, in which a number is a number. Raises ValueError where one is not finite."""
+    return json.dumps(trees.collapse(value.tree) or 0, default=dict, allow_nan=False)
 
 
 def _fragment(data: dict, drawings: Iterable[Drawing], words: str) -> str:

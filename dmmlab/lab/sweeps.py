@@ -24,6 +24,7 @@ from dmmlab.engine.threads import engine_threads, usable_cores
 from dmmlab.files import DMMError, check_int, parse_json, read_json, write_json
 from dmmlab.lab.notebooks import Progress, describe_failure, plan_runs, run_one
 from dmmlab.lab.parameters import read_notebook, read_parameters, read_value, refuse_unknown
+from dmmlab.lab.results import plot_results, save_plot, show_rows
 from dmmlab.lab.tables import make_row, write_table
 
 TRIES = 3  # of a run whose kernel dies
@@ -58,6 +59,7 @@ def sweep(
     retry: bool = False,
     dry_run: bool = False,
     table: str | os.PathLike | None = None,
+    plot: str | None = None,
 ) -> list[dict]:
     """Run a notebook once for every combination of the varied values, the last name fastest; finished runs are kept.
 
@@ -70,10 +72,12 @@ def sweep(
         retry: repeat the runs that failed.
         dry_run: only show what there is to do.
         table: a path that ends in .csv, else data/sweeps/NN/table.csv.
+        plot: a result to draw over the varied parameters, as PLOT.pdf, .svg and .png beside the table.
 
-    Returns the table's rows: parameters, status ("done" or "failed"), cell, error and message of failures, and what
-    the run saved by `save_results`. Raises DMMError before anything is written, and where notebook or package change
-    meanwhile. Ctrl-C stops the runs, writes the table of those that are finished, and goes on as KeyboardInterrupt.
+    Prints a `dmm.table` at the end. Returns the rows: parameters, status ("done" or "failed"), cell, error
+    and message of failures, and what the run saved by `save_results`. Raises DMMError before anything is written, where
+    notebook or package change meanwhile, and for a `plot` that is no result, when the runs are kept. Ctrl-C stops the
+    runs, writes the table of those that are finished, and goes on as KeyboardInterrupt.
     """
     runs = _plan(number, vary, parameters or {})
     table = Path(table or runs[0].folder.parent / "table.csv")
@@ -87,8 +91,11 @@ def sweep(
     try:
         _run_all([run for run in runs if run.status in wanted], workers, scheduler)
     finally:
-        _report(runs, table)
-    return [_row(run) for run in runs]
+        _report(runs, table, [*vary], plot)
+    rows = [_row(run) for run in runs]
+    if plot:
+        print("picture:", *save_plot(plot_results(rows, plot, [*vary]), table.parent, plot))
+    return rows
 
 
 @dataclass
@@ -224,7 +231,7 @@ def _count(runs: list[_Run]) -> str:
     return f"{len(runs)} runs: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
-def _report(runs: list[_Run], table: Path) -> None:
+def _report(runs: list[_Run], table: Path, varied: list[str], wanted: str | None) -> None:
     _look([run for run in runs if run.status != "kept"], "done")
     rows = [_row(run) for run in runs if run.entry]
     if rows:
@@ -233,6 +240,7 @@ def _report(runs: list[_Run], table: Path) -> None:
         for run in runs:
             if run.status == "failed":
                 print(describe_failure(run, run.entry), "(--retry repeats it)")
+        print(show_rows(rows, varied, wanted), end="")
 
 
 def _row(run: _Run) -> dict[str, Any]:

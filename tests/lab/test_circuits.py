@@ -1,5 +1,6 @@
 """Circuits: the same bytes every time, every name as text, layers, ports, and what is left out."""
 
+import html
 import os
 import random
 import re
@@ -299,3 +300,29 @@ def test_an_untrusted_page_keeps_the_picture_and_a_trusted_one_unfolds_it():
     assert scheme == "data:image/svg+xml" and unquote(source) == picture.svg()
     assert f"slice({len(scheme) + 1})" in script.text and "outerHTML" in script.text
     assert 'xmlns="http://www.w3.org/2000/svg"' in picture.svg()  # without it no browser shows the image
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("compare-3-1", "norm-2-1"), ("compare", "norm")),
+        (("compare-3-1", "compare-4-1"), ("compare-3", "compare-4")),
+        (("compare-3-1", "compare-3-2", "compare-4-1"), ("compare-3-1", "compare-3-2", "compare-4")),
+        (("dot-1", "dot-1-2", "accum-1"), ("dot-1", "dot-1-2", "accum")),
+        (("compare-3-1", "compare"), ("compare-3", "compare")),
+        (("compare-x", "accum-1-2-3", "norm-01"), ("compare-x", "accum-1-2-3", "norm")),
+    ],
+)
+def test_names_are_as_short_as_tells_them_apart(names, shown):
+    machine = Machine({name: name.split("-")[0] for name in names} | {"output": "output"})
+    for options, expected in (({}, shown), ({"full_names": True}, names)):
+        svg = draw(machine, **options).svg()
+        texts = [text.text.strip() for text in ET.fromstring(svg).iter(f"{SVG}text")]
+        assert sorted(texts) == sorted([*expected, "output"])
+        assert all(f"<title>{name} (" in html.unescape(svg) for name in names)
+
+
+def test_a_name_of_another_kind_is_never_taken():
+    machine = Machine({"compare-1-1": "compare", "compare-1": "norm", "dot-1": "accum", "output": "output"})
+    texts = [text.text.strip() for text in ET.fromstring(draw(machine).svg()).iter(f"{SVG}text")]
+    assert sorted(texts) == sorted(["compare-1-1", "compare-1", "norm", "dot-1", "accum", "output"])

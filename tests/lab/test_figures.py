@@ -1,5 +1,6 @@
 """Figures: drawn anew for each width, embedded fonts, the same bytes every time; `dmmlab figures` lists them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,14 +11,17 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import refused
+from cutoff import cut_off, cut_off_svg
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 import dmmlab as dmm
 from dmmlab.files import DMMError
+from dmmlab.lab.circuits import FONT
 from dmmlab.lab.cli import main
 from dmmlab.lab.figures import Picture, panels, plot_losses, read_figures, save_figure
 from dmmlab.lab.pictures import draw_strip
+from dmmlab.lab.venues import OURS, VENUES, Venue, in_style
 from dmmlab.machines import Machine
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +74,7 @@ def test_saved_figures_are_as_wide_as_a_paper_has_it_and_the_same_bytes(project,
 
 def test_a_function_is_called_with_a_new_figure_for_each_width_and_format(project):
     seen = []
-    picture = save_figure(lambda figure: seen.append(figure), "a", columns=2, height=3)
+    picture = save_figure(lambda figure: seen.append(figure), "a", columns=2, height=3).picture
     assert len({*map(id, seen)}) == 6 and {figure.get_figwidth() for figure in seen} == {3.5, 7.16}
     assert picture.figure().get_size_inches().tolist() == [7.16, 3]
 
@@ -136,7 +140,7 @@ def test_every_notebook_that_saves_a_figure_says_so_with_a_caption():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_command_line_lists_figures_and_draws_them_again(project, capsys):
-    lines = "import dmmlab as dmm\ndmm.save_figure(lambda figure: figure.subplots().plot([1, 2]), '07-a: b'[:4], 'Up.')"
+    lines = "import dmmlab as dmm\ndmm.save_figure(lambda figure: figure.subplots().plot([1, 2]), '07-a', 'Up.')"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(lines, id="a")])
     nbformat.write(notebook, project / "notebooks/07-line.ipynb")
     assert main(["run", "07", "--in-place"]) == 0
@@ -147,6 +151,8 @@ def test_the_command_line_lists_figures_and_draws_them_again(project, capsys):
     assert main(["figures", "07-a", "--width", "5"]) == 0
     assert "run again: 07; last time that took" in capsys.readouterr().out
     assert (project / "figures/5-inches/07-a.pdf").exists()
+    assert main(["figures", "--for", "nature"]) == 0
+    assert (project / "figures/nature/one-column/07-a.pdf").exists() and "DMMLAB_FOR" not in os.environ
     for arguments, words in (
         (["07-b"], "figures: 07-a"),
         (["7", "--width", "0.5"], "0.5 inches"),
@@ -206,3 +212,127 @@ def test_a_strip_begins_with_the_machine_that_has_all_neurons(full):
         draw_strip({})
     with refused("'accum'", "first machine"):
         draw_strip({"all": full, "other": dmm.handcrafted_detector()})
+
+
+def test_no_row_of_a_narrow_figure_is_empty():
+    for count, rows, columns, expected in ((5, 2, 4, 3), (4, 2, 3, 2), (None, 2, 4, 4), (8, 2, 4, 4)):
+        figure = Figure(figsize=(3.5, 2.0))
+        panels(figure, rows, columns, count)
+        assert figure.axes[0].get_gridspec().nrows == expected and figure.get_figheight() == expected
+    machine = dmm.handcrafted_detector()
+    strip = draw_strip({str(number): machine for number in range(5)}).figure(3.5)
+    assert [axes.get_gridspec().nrows for axes in strip.axes] == [3] * 6
+
+
+# ---- venues, and what lies beyond the edge ----
+
+
+def crowded(figure):
+    for axes in panels(figure, 1, 4):
+        axes.plot([0, 1], [0, 123456], label="ours")
+        axes.set(xlabel="links of the machine", ylabel="largest error", title="left, at any tick")
+        axes.legend()
+
+
+def changes():
+    machine, start = dmm.PROGRAMS["wave"]()
+    return dmm.matrices(dmm.trace(machine, "a", start=start))
+
+
+def machines():
+    full, few = dmm.initialize(dmm.feedforward()), dmm.load_machine("published-19")
+    return {"1,486 links": full} | dict.fromkeys(("published, 19 links", *"345"), few)
+
+
+PICTURES = {
+    "losses": lambda: plot_losses({"journal, run 3": [400, 0.01], "ours": {1: 300}}, title="losses of one run"),
+    "strip": lambda: draw_strip(machines()),
+    "matrix": lambda: dmm.plot_matrix(changes()),
+    "changes": lambda: dmm.draw_changes(changes(), [1, 2, 3, 4]),
+    "player": lambda: dmm.play(dmm.handcrafted_detector(), "abbb. " * 4).picture(),
+    "panels": lambda: Picture(crowded, 2, 2.2),
+    "function": lambda: Picture(curve),
+}
+CIRCUITS = {
+    "detector": lambda: dmm.draw(dmm.handcrafted_detector(), title="A title that is wider than the circuit below it"),
+    "published": lambda: dmm.draw(dmm.load_machine("published-19")),
+    "texture": lambda: dmm.draw(dmm.initialize(dmm.feedforward(2))),
+    "digits": lambda: dmm.draw(dmm.write_program("output.dict-1 <- -12345.678 const_1.const_1"), digits=9),
+    "slots": lambda: dmm.draw(dmm.load_machine("published-19"), value_slots=True),
+}
+WIDTHS = [(name, width) for name, venue in ({"": OURS} | VENUES).items() for width in venue[:2]]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(("venue", "width"), WIDTHS)
+def test_no_text_lies_beyond_the_edge(name, venue, width):
+    assert cut_off(PICTURES[name]().figure(width, VENUES.get(venue, OURS))) == []
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_no_text_of_a_circuit_lies_beyond_the_edge(name):
+    drawing = CIRCUITS[name]()
+    for venue, width in WIDTHS:
+        chosen = VENUES.get(venue, OURS)
+        svg = (in_style(drawing, chosen) if venue else drawing).svg(width)
+        assert cut_off_svg(svg, chosen.family) == [], (venue, width)
+    assert in_style(drawing, Venue(3.5, 7.16, 9, FONT)) == drawing
+
+
+def test_what_lies_beyond_the_edge_is_found():
+    figure = Figure(figsize=(2, 1))
+    figure.text(0.9, 0.5, "cut off")
+    assert [text for text, _ in cut_off(figure)] == ["cut off"]
+    svg = dmm.draw(dmm.handcrafted_detector()).svg()
+    assert cut_off_svg(svg.replace('x="', 'x="9'), "DejaVu Sans")
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_venue_has_its_widths_and_fonts(project, monkeypatch, venue):
+    monkeypatch.setenv("DMMLAB_FOR", venue)
+    save_figure(curve, "a")
+    neuron = "norm.dict <- compare-3-1.true\noutput.dict-1 <- 0.5 norm.norm\ncompare-3-1.dict-1 <- const_1.const_1"
+    save_figure(dmm.draw(dmm.write_program(neuron)), "b")
+    chosen, family = VENUES[venue], {"STIXGeneral": b"STIX", "DejaVu Sans": b"DejaVu"}[VENUES[venue].family]
+    for place, width in (("one-column", chosen.one), ("two-columns", chosen.two)):
+        folder = project / "figures" / venue / place
+        pdf = (folder / "a.pdf").read_bytes()
+        assert float(re.search(rb"/MediaBox ?\[ ?0 0 ([\d.]+) ", pdf)[1]) / 72 == pytest.approx(width)
+        assert {found[:4] for found in re.findall(rb"/BaseFont /(?:[A-Z]{6}\+)?(\w+)", pdf)} == {family[:4]}
+        sizes = set(re.findall(r"font(?:-size)?: ?[^;\"]*?([\d.]+)px", (folder / "a.svg").read_text(encoding="utf-8")))
+        assert {float(size) for size in sizes} == {chosen.points, chosen.points - 1}
+        circuit = (folder / "b.svg").read_text(encoding="utf-8")
+        assert {*re.findall(r'font-family="([^",]+)', circuit)} == {chosen.family}
+        names = re.findall(r'font-size="([\d.]+)"[^>]*>compare<', circuit)
+        assert [float(size) for size in names] == [chosen.points]
+    assert {path.name for path in (project / "figures").iterdir()} == {venue}
+
+
+def test_other_venues_are_refused(project, monkeypatch):
+    monkeypatch.setenv("DMMLAB_FOR", "elsewhere")
+    with refused("DMMLAB_FOR is 'elsewhere'", "neurips, nature, ieee"):
+        save_figure(curve, "a")
+
+
+# ---- captions ----
+
+
+def test_a_page_shows_the_caption_below_the_figure_and_not_the_name_of_a_file(project):
+    lines = "import dmmlab as dmm\nm = dmm.handcrafted_detector()\n"
+    lines += "display(dmm.save_figure(dmm.draw(m), '07-a', 'Nine `neurons`:\\n all.'))\n"
+    lines += "dmm.save_figure(dmm.plot_losses({'ours': [2, 1]}), '07-b')"
+    path = project / "notebooks/07-two.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(lines, id="a")]), path)
+    assert main(["run", "07", "--in-place"]) == 0
+    drawing, caption, losses = nbformat.read(path, as_version=4).cells[0].outputs
+    assert "text/html" in drawing.data and "image/png" in losses.data
+    assert caption.data["text/markdown"] == caption.data["text/plain"] == "*Figure.* Nine `neurons`: all."
+    found = [(each["name"], each["caption"]) for each in read_figures()]
+    assert found == [("07-a", "Nine `neurons`: all."), ("07-b", "")]
+
+
+def test_captions_that_were_printed_are_found_too(project):
+    outputs = [nbformat.v4.new_output("stream", name="stdout", text="figure 07-a: Up.\n")]
+    cell = nbformat.v4.new_code_cell("1", id="a", outputs=outputs)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), project / "notebooks/07-old.ipynb")
+    assert read_figures() == [{"notebook": "07-old.ipynb", "name": "07-a", "caption": "Up."}]

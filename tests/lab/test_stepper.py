@@ -93,6 +93,45 @@ def test_words_are_a_string_too():
     assert data["words"] == [*words] and data["perCharacter"] == 5 and data["ticks"] == 40
 
 
+LOOP = """
+dot-a.dict-1 <- input.char
+dot-a.dict-2 <- letter-a.char
+compare-p.dict-1 <- dot-a.dot
+compare-p.dict-2 <- compare-p.true
+compare-p.dict-2 <- compare-p.false
+output.dict-1 <- compare-p.true
+output.dict-1 <- compare-p.false
+"""  # the parity of the letters a
+CHANNELS = """
+dot-x.dict-1 <- input.char
+dot-x.dict-2 <- letter-x.char
+accum.dict-2 <- dot-x.dot
+output.dict-1 <- accum.dict
+output.dict-2 <- -2.5 input.char
+"""
+STREAMS = {  # a machine, what it reads, and the steps as the page has them
+    "loop": (LOOP, "aaba", ["a", "a", "b", "a"]),
+    "numbers": (CHANNELS, [0.1, -2, 0, 1e-7], [0.1, -2.0, 0, 1e-7]),
+    "channels": (CHANNELS, [{"x": 1.5, "y": -1}, {"x": {"z": 2}}], [{"x": 1.5, "y": -1.0}, {"x": {"z": 2.0}}]),
+    "all of them": (CHANNELS, ["x", 4, {"x": 1, ":number": 3}], ["x", 4.0, {"x": 1.0, ":number": 3.0}]),
+}
+
+
+@pytest.mark.parametrize("after_end", ["repeat", "nothing"])
+@pytest.mark.parametrize("name", STREAMS)
+def test_loops_numbers_and_channels_have_the_values_of_the_interpreter(name, after_end):
+    text, steps, shown = STREAMS[name]
+    machine, how = dmm.write_program(text), {"ticks_per_character": 2, "after_end": after_end}
+    data = data_of(step_through(machine, steps, ticks=15, **how))
+    assert (data["words"], data["afterEnd"]) == (shown, after_end)
+    assert equals_trace(data, 0, machine, dmm.trace(machine, steps, ticks=15, **how))
+    (output,) = (each for each in data["machines"][0]["neurons"] if each["name"] == "output")
+    for side, field in enumerate(output["inputs"]):
+        values = [VValue(data["values"][number]) for number in output["inputs"][field]]
+        expected = dmm.run(machine, steps, ticks=15, **how)[:, side]
+        assert [dmm.number(value) for value in values] == pytest.approx(expected, abs=1e-12)
+
+
 def test_sixty_ticks_of_nineteen_links_are_small():
     stepper = step_through(dmm.load_machine("published-19"), "test string.", ticks=60)
     assert len(stepper.source.encode()) < 150_000  # half of what is allowed

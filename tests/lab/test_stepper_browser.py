@@ -141,6 +141,62 @@ def test_long_values_are_abbreviated_and_can_be_written_out(visit):
     assert button.evaluate("each => each.getRootNode().activeElement === each")
 
 
+CHANNELS = "dot.dict-1 <- input.char\ndot.dict-2 <- letter-x.char\naccum.dict-2 <- dot.dot\noutput.dict-1 <- accum.dict"
+STEPS = [{"x": 1.5, "long name of a channel": -0.123456, "y": 2}, 0.1, "7", 123456.789]
+
+
+def test_steps_are_readable_whatever_they_are(visit):
+    machine, how = dmm.write_program(CHANNELS), {"ticks_per_character": 3, "after_end": "nothing"}
+    page = visit(step_through(machine, STEPS, ticks=15, **how))
+    texts = page.locator(".word").all_text_contents()
+    assert texts == ["y 2, x 1.5 …", ".1", '"7"', "123500", "∅"]
+    now = page.locator(".now")
+    whole = "y 2, x 1.5, long␣name␣of␣a␣channel −.123456"
+    assert now.inner_text() == f"step 1: {whole}, emitted now"
+    assert page.locator(".word").first.get_attribute("title") == f"step 1: {whole}"
+    for tick, shown in ((2, f"step 1: {whole}"), (10, "step 4: 123456.789, emitted now"), (13, "∅"), (15, "∅")):
+        go(page, tick)
+        assert now.inner_text() == shown
+    page.locator(".word").nth(1).click()
+    assert (tick_of(page), now.inner_text()) == (4, "step 2: .1, emitted now")
+    slider = page.get_by_label("tick", exact=True)
+    assert slider.get_attribute("aria-valuetext") == "tick 4 of 15, step .1, emitted now"
+    for tick in dmm.trace(machine, STEPS, ticks=15, **how):
+        go(page, tick.tick)
+        assert expanded(page, "0/2/outputs/char") == branch(branch(tick.outputs, "input"), "char")
+
+
+def test_after_the_end_the_last_character_comes_again_or_nothing(visit):
+    machine = dmm.handcrafted_detector()
+    again, ended = (
+        step_through(machine, "ab", ticks=9, ticks_per_character=2, after_end=x) for x in ("repeat", "nothing")
+    )
+    for stepper, cells, last in ((again, "ab", "b, emitted now"), (ended, "ab∅", "∅")):
+        page = visit(stepper)
+        go(page, 5)
+        assert "".join(page.locator(".word").all_text_contents()) == cells and page.locator(".now").count() == 0
+        text = page.get_by_label("tick", exact=True).get_attribute("aria-valuetext")
+        assert text == f"tick 5 of 9, character {last}"
+
+
+def test_labels_of_two_loops_at_a_neuron_stand_apart(visit):
+    loops = "\n".join(f"compare.dict-2 <- compare.{field}" for field in ("true", "false"))
+    machine = dmm.write_program(f"compare.dict-1 <- const_1.const_1\n{loops}\noutput.dict-1 <- compare.true")
+    page = visit(step_through(machine, "a", ticks=5, ticks_per_character=1))
+    boxes = [each.bounding_box() for each in page.locator(".edge .value").all()]
+    for index, one in enumerate(boxes):
+        for other in boxes[:index]:
+            apart = abs(one["y"] - other["y"]) > 8 or abs(one["x"] - other["x"]) > 10
+            assert apart, (one, other)
+
+
+def test_large_answers_have_their_labels_on_the_chart(visit):
+    machine = dmm.write_program("accum.dict-2 <- input.char\noutput.dict-1 <- accum.dict")
+    page = visit(step_through(machine, [123456.0, -1e7], ticks=9, ticks_per_character=2, after_end="nothing"))
+    edge = page.locator(".chart").bounding_box()["x"]
+    assert all(label.bounding_box()["x"] >= edge for label in page.locator(".chart .label").all())
+
+
 def test_pointing_chooses_and_a_click_keeps(visit):
     page = visit(step_through(dmm.handcrafted_detector(), STRING, ticks=40))
     head, neuron = page.locator(".head b"), lambda index: page.locator(f'[data-neuron="{index}"]')

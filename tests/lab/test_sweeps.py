@@ -9,16 +9,21 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
+from statistics import median
 
 import distributed
 import nbformat
 import pytest
 from conftest import refused
+from cutoff import cut_off
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from dmmlab.files import DMMError, parse_json, write_json
 from dmmlab.lab import kernels, sweeps
+from dmmlab.lab.cli import main
+from dmmlab.lab.results import plot_results, show_rows
 from dmmlab.lab.sweeps import read_vary, sweep
 from dmmlab.lab.tables import OUTCOME
 
@@ -470,3 +475,99 @@ def test_machines_among_the_results_are_no_columns(project, stub):
     )
     (row,) = sweep(9, {"seed": [1]})
     assert list(row) == ["seed", *OUTCOME]
+
+
+# ---- what one sees ----
+
+
+def made(**varied):
+    """Rows of a sweep whose result is the sum of the parameters."""
+    names = [*varied]
+    return [
+        {
+            **dict(zip(names, values, strict=True)),
+            "status": "done",
+            "cell": None,
+            "total": float(sum(values)),
+            "exact": True,
+        }
+        for values in product(*varied.values())
+    ]
+
+
+def test_a_sweep_ends_with_a_table_of_parameters_and_results(project, stub, capsys):
+    sweep(9, {"seed": [1, 13], "rate": [0.5]})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2 runs: 1 done, 1 failed"
+    assert [line.split() for line in lines[-3:]] == [
+        ["seed", "rate", "status", "square"],
+        ["1", "0.5", "done", "1"],
+        ["13", "0.5", "failed"],
+    ]
+
+
+def test_the_table_has_what_differs_first_and_says_what_it_leaves_out():
+    rows = [row | {f"same {i}": 1 for i in range(9)} | {"text": "x"} for row in made(seed=range(50))]
+    lines = show_rows(rows, ["seed"]).splitlines()
+    assert lines[0].split()[:3] == ["seed", "total", "exact"] and "text" not in lines[0]
+    assert len(lines) == 42 and lines[-1] == "and 10 more runs, 5 more results: in the file"
+    assert show_rows(rows, ["seed"], "same 8").split()[:4] == ["seed", "same", "8", "total"]
+
+
+def test_a_result_is_drawn_over_the_varied_parameters(project, stub, capsys):
+    folder = project / "data/sweeps/09"
+    sweep(9, {"seed": [1, 2, 3], "rate": [0.1, 0.2]}, plot="square")
+    assert sorted(path.name for path in folder.glob("square.*")) == ["square.pdf", "square.png", "square.svg"]
+    assert "square.png" in capsys.readouterr().out.splitlines()[-1]
+    with refused("no run has a number 'loss'", "there are: square"):
+        sweep(9, {"seed": [1, 2, 3], "rate": [0.1, 0.2]}, plot="loss")
+    assert (folder / "table.csv").exists()
+    assert main(["sweep", "09", "--vary", "seed=1..3", "--plot", "square", "--table", "new/t.csv"]) == 0
+    assert (project / "new/square.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("varied", "along", "labels"),
+    [
+        ({"seed": (0, 1, 5), "rate": (1, 2)}, "rate", []),
+        ({"rate": (1, 2), "size": (3, 4), "seed": (0, 1, 2)}, "rate", ["size 3", "size 4"]),
+        ({"seed": (0, 1, 2), "rate": (1,)}, "seed", []),
+        ({"rate": (7,)}, "rate", []),
+    ],
+)
+def test_runs_are_points_and_lines_go_through_the_medians(varied, along, labels):
+    rows = made(**varied)
+    (axes,) = plot_results(rows, "total", [*varied]).figure().axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (along, "total")
+    points = [tuple(point) for line in axes.lines if line.get_marker() == "o" for point in line.get_xydata()]
+    assert sorted(points) == sorted((row[along], row["total"]) for row in rows)
+    lines = [line for line in axes.lines if line.get_marker() != "o"]
+    assert not labels or [line.get_label() for line in lines] == labels
+    for line, label in zip(lines, labels or [""], strict=True):
+        for x, y in line.get_xydata():
+            of_curve = [row for row in rows if row[along] == x and (not label or label == f"size {row['size']}")]
+            assert y == median(row["total"] for row in of_curve)
+
+
+def test_words_stand_along_the_axis_and_wide_ranges_are_logarithmic():
+    rows = [row | {"total": row["total"] * 1000 ** row["rate"]} for row in made(rate=(1, 2, 300 / 100))]
+    rows = [row | {"name": name} for row, name in zip(rows, ("lead", "balance", "$x$"), strict=True)]
+    (axes,) = plot_results(rows, "total", ["name"]).figure().axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["lead", "balance", r"\$x\$"]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
+
+
+def test_failed_runs_are_no_points_and_text_is_no_result():
+    rows = [*made(seed=(1, 2)), {"seed": 3, "status": "failed", "cell": 4}]
+    (axes,) = plot_results(rows, "total", ["seed"]).figure().axes
+    assert max(axes.lines[0].get_xdata()) == 2
+    for name in ("status", "cell", "seed"):
+        with refused(f"no run has a number {name!r}", "total, exact"):
+            plot_results(rows, name, ["seed"])
+
+
+@pytest.mark.parametrize("width", [2.65, 3.5, 7.16])
+def test_no_label_of_a_sweep_lies_beyond_the_edge(width):
+    rows = [row | {"name of a result": row["total"] * 1e7} for row in made(rate=(1, 2, 9), size=range(5))]
+    assert cut_off(plot_results(rows, "name of a result", ["rate", "size"]).figure(width)) == []
+    assert cut_off(plot_results(rows, "name of a result", ["size"]).figure(width)) == []
