@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dmmlab.files import DMMError
-from dmmlab.lab.circuits import DEFAULTS, FONT, Drawing
+
+if TYPE_CHECKING:
+    from dmmlab.lab.circuits import Drawing
 
 SANS, SERIF = "DejaVu Sans", "STIXGeneral"  # matplotlib brings both, so that bytes do not depend on a computer's fonts
 
@@ -46,6 +48,8 @@ def style_of(venue: Venue) -> dict[str, object]:
 
 def in_style(drawing: Drawing, venue: Venue) -> Drawing:
     """The circuit with its names in a venue's font and size, and all other text in proportion."""
+    from dmmlab.lab.circuits import DEFAULTS, FONT  # here, for the command line reads the table and draws nothing
+
     share = venue.points / 9  # names have nine points
     fonts = re.sub(r"fontsize=(\d+)", lambda found: f"fontsize={int(found[1]) * share:.3g}", DEFAULTS)
     fields = f'POINT-SIZE="{7 * share:.3g}"'
