@@ -21,7 +21,7 @@ from dmmlab.learn.tasks import Task
 
 MODES: dict[str, dict[str, Any]] = {  # how `Task.from_examples` is asked
     "any": {"ticks_per_step": [8, 11]},
-    "sync": {"ticks_per_step": 1, "latency": 6},
+    "sync": {"ticks_per_step": 1, "latency": "any"},
 }
 REDRAWN = 20  # times at most that an input is drawn which is there already
 

@@ -103,6 +103,7 @@ def examine_rung(machine: Machine, name: str, task: Task, seed: int) -> Examinat
     """A program on a thousand strings and some long ones, with the answers of the rule, at the speeds of its task; and
     a table of the task's examples on the same.
     """
+    task = task.settled(machine)
     speeds = sorted({*task.ticks_per_character})
     speeds += [UNSEEN] if len(speeds) > 1 else []
     return examine(machine, ask(name, task, test_inputs(name, seed), speeds), task)
@@ -148,7 +149,7 @@ def deep_word(name: str, n: int) -> str:
 def stress(machine: Machine, name: str, task: Task, deepest: int = DEEP) -> Examination:
     """A program for a counter on words such as a^n b^n, up to this n, at the fastest speed of its task."""
     depths = sorted({max(1, deepest // share) for share in (100, 10, 1)})
-    words = [deep_word(name, n) for n in depths]
+    words, task = [deep_word(name, n) for n in depths], task.settled(machine)
     return examine(machine, ask(name, task, words, [min(task.ticks_per_character)]))
 
 

@@ -91,8 +91,7 @@ class Assembly:
 
     def look_up(self, lookup: Lookup, stream: Terms | None = None) -> tuple[Terms, int]:
         """A weighted sum of what a stream has, the input's if none is given, and after how many ticks it is there."""
-        numbers = {*self.steps.read} == {NUMBER}  # numbers alone need no dot to be read
-        if stream is None and numbers:
+        if stream is None and self.steps.numbers_alone:
             return self.scaled(INPUT, dict(lookup).get(NUMBER, 0.0)), 0
         names = {word: "eos.char" if word == "." else f"letter-{word}.char" for word, _ in lookup} | {NUMBER: ONE}
         return self.dot(stream or INPUT, {names[word]: weight for word, weight in lookup}), 1

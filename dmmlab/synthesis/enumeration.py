@@ -140,7 +140,8 @@ class Parts(Steps):
             self.levels.offer(self.dot(more), 2, 2, 2, ("lookup of sum", -1, -1, ((one, 1.0), (other, -1.0))))
         if NUMBER in self.read:
             lookup = ((NUMBER, 1.0),)
-            self.pulses.offer(self.look_up(lookup)[None], 1, 1, 1, ("lookup", -1, -1, lookup))
+            at = 0 if self.numbers_alone else 1
+            self.pulses.offer(self.look_up(lookup)[None], at, at, 1, ("lookup", -1, -1, lookup))
         seen = (stream * self.before(held[:, :-1])).sum(axis=0)
         self.pulses.offer(self.dot(seen[None]), 1, 1, 2, ("seen", -1, -1, ""))
         self.levels.offer(np.abs(held).max(axis=0)[None], 2, 2, 2, ("norm of sum", -1, -1, ""))
@@ -171,6 +172,7 @@ class Parts(Steps):
                 values = np.maximum(sign * (levels.values[i] - constant), 0.0)
                 levels.offer(values, *times, ("above" if sign > 0 else "below", i, -1, constant))
         levels.combine(cost, self.dot, aligned=False)
+        pulses.combine(cost, self.dot, aligned=True, early=True)
         self._sample(cost)
         pulses.combine(cost, self.dot, aligned=True)
 

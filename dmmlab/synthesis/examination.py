@@ -22,7 +22,7 @@ from dmmlab.machines import Machine
 from dmmlab.trees import NUMBER
 from dmmlab.vvalues import VValue, from_leaves
 
-RIGHT = 1e-6  # largest error of an answer due, of one above 1 relative to it, of a machine that is called right
+RIGHT = 1e-6  # largest error, at any answer due, of a machine that is called right
 ASKED = 20  # steps of a string for which a function is asked, at most; it may be slow on long strings
 DRAWN = 200  # strings, to find one on which programs disagree
 CHUNK = 20  # strings run together; all at once would take much memory
@@ -95,9 +95,7 @@ def examine(machine: Machine, test: Task, training: Task | None = None) -> Exami
 
 
 def largest_errors_due(machine: Machine, test: Task) -> np.ndarray:
-    """The largest `|error|` of the answers due of each string, (strings,), divided by the answer where it is above 1;
-    infinite where one is not finite.
-    """
+    """The largest `|error|` of the answers due of each string, (strings,); infinite where one is not finite."""
     errors = np.zeros(len(test.strings))
     order = np.argsort(test.ticks, kind="stable")
     for start in range(0, len(order), CHUNK):
@@ -105,8 +103,7 @@ def largest_errors_due(machine: Machine, test: Task) -> np.ndarray:
         part = test.only(chosen)
         with np.errstate(all="ignore"):
             answers = Engine(machine, part).answers(machine.vector())
-            relative = np.abs(answers - part.targets) / np.maximum(np.abs(part.targets), 1.0)
-            wrong = np.where(part.asked, relative, 0.0).max(axis=(1, 2))
+            wrong = np.where(part.asked, np.abs(answers - part.targets), 0.0).max(axis=(1, 2))
         errors[chosen] = np.where(np.isfinite(wrong), wrong, np.inf)
     return errors
 

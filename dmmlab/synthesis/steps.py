@@ -33,6 +33,7 @@ class Steps:
         if numbers.any():
             self.read[NUMBER] = numbers
         self.stream = np.vstack([*self.read.values(), np.zeros(len(steps))])
+        self.numbers_alone = {*self.read} == {NUMBER}  # then the input is read without a dot
         self.symbolic = bool(self.words) and all({*row} <= {0.0, 1.0} for row in self.read.values())
 
     def __len__(self) -> int:

@@ -30,7 +30,7 @@ class Streams(Steps):
         self.pulses.offer(np.ones((1, len(self))), 0, 0, 1, ("one", -1, -1, ""))
         for word in words:
             lookup = ((word, 1.0),)
-            at = 0 if {*self.read} == {NUMBER} else 1  # numbers alone need no dot to be read
+            at = 0 if self.numbers_alone else 1
             self.pulses.offer(self.look_up(lookup)[None], at, at, 1, ("lookup", -1, -1, lookup))
         if not self.symbolic:
             for one, other in combinations(words, 2):

@@ -9,10 +9,10 @@ import pytest
 from conftest import refused
 
 import dmmlab as dmm
-from dmmlab.synthesis.assembly import find_programs
+from dmmlab.synthesis.programs import find_programs
 from dmmlab.synthesis.enumeration import Parts
 from dmmlab.synthesis.export import to_python
-from dmmlab.synthesis.fitting import fits
+from dmmlab.synthesis.fitting import fits, rows_of
 from dmmlab.synthesis.search import split
 
 
@@ -104,7 +104,7 @@ def test_equal_values_are_one_part():
     for pool in (parts.pulses, parts.levels):
         rows = {row.tobytes() for row in np.round(pool.values, 6) + 0.0}
         assert len(rows) == len(pool) == len(pool.values)
-    assert fits(parts, 0)[0].constant == 0.0
+    assert fits(rows_of(parts, 0))[0].constant == 0.0
 
 
 def test_what_no_small_program_does_is_not_found_by_enumeration():
