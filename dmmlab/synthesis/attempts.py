@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from dmmlab.machines import Machine
 from dmmlab.synthesis.assembly import find_programs
 from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify
 from dmmlab.synthesis.liveness import remove_dead
-from dmmlab.synthesis.loops import check_fixed
+from dmmlab.synthesis.loops import check_fixed, has_loop
+from dmmlab.synthesis.memories import memory_links
 from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, solve, train_sparse
 from dmmlab.synthesis.rewiring import rewire
 
 SCALE = 0.01  # deviation of the random weights an attempt begins with
 STEPS, RATE = 2000, 0.01  # of Adam, while links are pulled to zero
 PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero; reached after half of the steps
+LONGEST = 1.0  # norm a gradient is cut to where there are loops: what goes round in them may explode
 ROUND, SETTLED = 100, 200  # steps a round; steps before links at zero are taken out for good
 
 Round = tuple[str, Machine, float, list[dict[str, Any]]]  # stage, machine after it, data loss, removals that failed
@@ -57,6 +60,11 @@ class Attempts:
                 raise DMMError(
                     f"{output}.{field}: no link of the architecture carries anything there, but the task wants answers"
                 )
+
+    @cached_property
+    def memories(self) -> frozenset[str]:
+        """The trainable links by which neurons keep what they have: they begin at 1, and are not pulled."""
+        return memory_links(self.architecture)
 
     def fingerprint(self) -> str:
         """A hash of everything that decides the course of the attempts."""
@@ -101,7 +109,8 @@ class Attempts:
         weights = np.random.default_rng([self.seed, number]).normal(scale=SCALE, size=len(self.architecture.links))
         if number % 2 == 0:  # the others do without the given weights, for they may mislead
             weights += self.architecture.vector()
-        return self.architecture.with_vector(weights)
+        weights[[str(link) in self.memories for link in self.architecture.links]] = 1.0
+        return remove_dead(self.architecture.with_vector(weights))
 
     def _train(self, machine: Machine) -> Iterator[tuple[Machine, float]]:
         """The machine and its data loss after every hundred steps; an infinite loss, and the end, if it diverges."""
@@ -110,10 +119,11 @@ class Attempts:
             return PRESSURE * min(1.0, 2.0 * step / STEPS) * free
 
         adam, objective = Adam(RATE), self._objective(machine)
+        longest = LONGEST if has_loop(self.architecture) else np.inf
         while adam.steps < STEPS:
-            free = np.array([link not in self.keep for link in objective.links], float)
+            free = np.array([link not in self.keep | self.memories for link in objective.links], float)
             try:
-                weights = train_sparse(objective, machine.vector(), adam, pressure, ROUND)
+                weights = train_sparse(objective, machine.vector(), adam, pressure, ROUND, longest)
             except DMMError:
                 yield machine, np.inf
                 return

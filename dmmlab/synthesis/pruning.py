@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dmmlab.engine.sums import total
 from dmmlab.files import DMMError
 from dmmlab.learn.least_squares import least_squares
 from dmmlab.learn.objective import Objective
@@ -27,7 +28,12 @@ ORDERS = ("leave-one-out", "magnitude")
 
 
 def train_sparse(
-    objective: Objective, weights: Array, adam: Adam, pressure: Callable[[int], float | Array], steps: int
+    objective: Objective,
+    weights: Array,
+    adam: Adam,
+    pressure: Callable[[int], float | Array],
+    steps: int,
+    longest: float = np.inf,
 ) -> Array:
     """Train by Adam and pull every weight towards zero, where it may come to rest. Returns the weights, (links,).
 
@@ -40,11 +46,14 @@ def train_sparse(
         adam: the optimizer; it is changed.
         pressure: the pull after so many steps of Adam, as a share of its learning rate; one number, or one a link.
         steps: how many steps to take.
+        longest: the norm that a longer gradient is cut to.
     """
     for _ in range(steps):
         data_loss, _, gradient = objective.losses_and_grad(weights)
         if not (np.isfinite(data_loss) and np.isfinite(gradient).all()):
             raise DMMError(f"step {adam.steps + 1}: the data loss is {data_loss}; lower the learning rate")
+        if longest < np.inf:
+            gradient = gradient * min(1.0, longest / max(np.sqrt(total(gradient * gradient)), longest))
         pull = adam.learning_rate * pressure(adam.steps)
         weights = adam.update(weights, gradient)
         weights = np.sign(weights) * np.maximum(np.abs(weights) - pull, 0.0)

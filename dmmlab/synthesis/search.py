@@ -32,6 +32,8 @@ from dmmlab.synthesis.attempts import Attempts, link_names
 from dmmlab.synthesis.canonical_form import signatures
 from dmmlab.synthesis.examination import Examination, Function, disagreement
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loops import has_loop
+from dmmlab.synthesis.memories import at_several_speeds
 from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.verification import Verification, verify
 
@@ -129,6 +131,7 @@ def synthesize(
             if wrong is not None:
                 learned = learned.with_example(wrong, reference)
             wired, small = architecture or _default_architecture(learned), not architecture and learned.due is not None
+            learned = at_several_speeds(learned) if has_loop(wired) else learned
             search = Attempts(learned, seed, wired, memory_gradient, frozenset(keep), cut_order, small)
             result = _run(search, limit, path, on_round, bar, test if reference is None else reference)
             wrong = None if reference is None else result.verification.counterexample
