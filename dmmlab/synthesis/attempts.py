@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from dmmlab.learn.objective import Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import Machine
+from dmmlab.synthesis import curriculum
 from dmmlab.synthesis.assembly import find_programs
 from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify
 from dmmlab.synthesis.liveness import remove_dead
@@ -27,8 +28,9 @@ from dmmlab.synthesis.rewiring import rewire
 SCALE = 0.01  # deviation of the random weights an attempt begins with
 STEPS, RATE = 2000, 0.01  # of Adam, while links are pulled to zero
 PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero; reached after half of the steps
-LONGEST = 1.0  # norm a gradient is cut to where there are loops: what goes round in them may explode
 ROUND, SETTLED = 100, 200  # steps a round; steps before links at zero are taken out for good
+UNLOOPED = 6  # attempts, where there are to be some with loops after them
+NEAR = 0.03  # share of the loss of a machine that answers nothing; below it cutting may lead to a program with loops
 
 Round = tuple[str, Machine, float, list[dict[str, Any]]]  # stage, machine after it, data loss, removals that failed
 
@@ -44,6 +46,7 @@ class Attempts:
     keep: frozenset[str]
     cut_order: str
     enumerate: bool = False  # whether the first attempt looks for small programs instead
+    looped: Machine | None = None  # another architecture, for attempts from `UNLOOPED` on
 
     def __post_init__(self) -> None:
         if self.cut_order not in ORDERS:
@@ -68,28 +71,37 @@ class Attempts:
 
     def fingerprint(self) -> str:
         """A hash of everything that decides the course of the attempts."""
-        content = [self._objective(self.architecture).fingerprint(), self.seed, sorted(self.keep), self.cut_order]
+        machines = [each for each in (self.architecture, self.looped) if each is not None]
+        content = [*(self._objective(each).fingerprint() for each in machines), self.seed, sorted(self.keep)]
+        content.append(self.cut_order)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def rounds(self, number: int) -> Iterator[Round]:
         """All rounds of an attempt, stage after stage. The same number, the same rounds."""
+        if self.looped is not None and number >= UNLOOPED:
+            yield from replace(self, architecture=self.looped, looped=None, enumerate=False).rounds(number)
+            return
         if self.enumerate and number == 0:
             yield from self._enumerate()
             return
-        for machine, loss in self._train(self._random_machine(number)):
+        learn = self._learn if self.loops else self._train
+        for machine, loss in learn(self._random_machine(number)):
             yield "train", machine, loss, []
         if not np.isfinite(loss):
             return
         machine, loss = solve(machine, self.task, rounds=60)
         yield "solve", machine, loss, []
-        if not (loss < SOLVED and self.keep <= link_names(machine)):
+        near = SOLVED if not self.loops else NEAR * float(np.nansum(self.task.targets**2)) / len(self.task.strings)
+        if not (loss < near and self.keep <= link_names(machine)):
             return
         while True:
-            found = cut(machine, self.task, self.keep, self.cut_order)
-            machine = found.machine
-            yield "cut", machine, self._loss(machine), found.refused
+            found = cut(machine, self.task, self.keep, self.cut_order, max(SOLVED, loss))
+            machine, loss = found.machine, self._loss(found.machine)
+            yield "cut", machine, loss, found.refused
             if found.removed:
                 continue
+            if not loss < SOLVED:
+                return
             form = self._canonical(machine)
             machine = rewire(form, self.task, self.architecture, self.keep)
             yield "rewire", machine, self._loss(machine), []
@@ -105,8 +117,14 @@ class Attempts:
             form = self._canonical(machine)
             yield "cut", form, self._loss(form), []
 
+    @cached_property
+    def loops(self) -> bool:
+        """Whether the architecture has loops."""
+        return has_loop(self.architecture)
+
     def _random_machine(self, number: int) -> Machine:
-        weights = np.random.default_rng([self.seed, number]).normal(scale=SCALE, size=len(self.architecture.links))
+        scale = curriculum.SCALE if self.loops and not self.memories else SCALE
+        weights = np.random.default_rng([self.seed, number]).normal(scale=scale, size=len(self.architecture.links))
         if number % 2 == 0:  # the others do without the given weights, for they may mislead
             weights += self.architecture.vector()
         weights[[str(link) in self.memories for link in self.architecture.links]] = 1.0
@@ -119,11 +137,10 @@ class Attempts:
             return PRESSURE * min(1.0, 2.0 * step / STEPS) * free
 
         adam, objective = Adam(RATE), self._objective(machine)
-        longest = LONGEST if has_loop(self.architecture) else np.inf
         while adam.steps < STEPS:
-            free = np.array([link not in self.keep | self.memories for link in objective.links], float)
+            free = np.array([link not in self.keep for link in objective.links], float)
             try:
-                weights = train_sparse(objective, machine.vector(), adam, pressure, ROUND, longest)
+                weights = train_sparse(objective, machine.vector(), adam, pressure, ROUND)
             except DMMError:
                 yield machine, np.inf
                 return
@@ -135,6 +152,18 @@ class Attempts:
                 adam.mean, adam.variance = adam.mean[kept], adam.variance[kept]
                 objective = self._objective(machine)
             yield machine, loss
+
+    def _learn(self, machine: Machine) -> Iterator[tuple[Machine, float]]:
+        """As `_train`, where there are loops."""
+
+        def make(each: Machine, lesson: Task) -> Objective:
+            return Objective(each, lesson, memory_gradient=self.memory_gradient)
+
+        loss = np.inf
+        for machine, loss in curriculum.learn(machine, self.task, make, self.keep | self.memories):  # noqa: B020
+            yield machine, loss
+        if np.isfinite(loss):
+            yield machine, self._loss(machine)
 
     def _canonical(self, machine: Machine) -> Machine:
         """Canonical weights; where the task's strings never make a dot clip, its units are open."""

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dmmlab.engine.sums import total
 from dmmlab.files import DMMError
 from dmmlab.learn.least_squares import least_squares
 from dmmlab.learn.objective import Objective
@@ -28,12 +27,7 @@ ORDERS = ("leave-one-out", "magnitude")
 
 
 def train_sparse(
-    objective: Objective,
-    weights: Array,
-    adam: Adam,
-    pressure: Callable[[int], float | Array],
-    steps: int,
-    longest: float = np.inf,
+    objective: Objective, weights: Array, adam: Adam, pressure: Callable[[int], float | Array], steps: int
 ) -> Array:
     """Train by Adam and pull every weight towards zero, where it may come to rest. Returns the weights, (links,).
 
@@ -46,14 +40,11 @@ def train_sparse(
         adam: the optimizer; it is changed.
         pressure: the pull after so many steps of Adam, as a share of its learning rate; one number, or one a link.
         steps: how many steps to take.
-        longest: the norm that a longer gradient is cut to.
     """
     for _ in range(steps):
         data_loss, _, gradient = objective.losses_and_grad(weights)
         if not (np.isfinite(data_loss) and np.isfinite(gradient).all()):
             raise DMMError(f"step {adam.steps + 1}: the data loss is {data_loss}; lower the learning rate")
-        if longest < np.inf:
-            gradient = gradient * min(1.0, longest / max(np.sqrt(total(gradient * gradient)), longest))
         pull = adam.learning_rate * pressure(adam.steps)
         weights = adam.update(weights, gradient)
         weights = np.sign(weights) * np.maximum(np.abs(weights) - pull, 0.0)
@@ -83,11 +74,13 @@ class Cut(NamedTuple):
     refused: list[dict[str, Any]]  # links, and the data loss without them: None if it is not finite
 
 
-def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "leave-one-out") -> Cut:
+def cut(
+    machine: Machine, task: Task, keep: Collection[str] = (), order: str = "leave-one-out", enough: float = SOLVED
+) -> Cut:
     """One round: the cheapest quarter of the links, or a smaller share, or the first single one that can go.
 
-    After every removal the rest is solved again; the removal stands if the data loss is zero then. Links named in
-    `keep` are not tried.
+    After every removal the rest is solved again; the removal stands if the data loss is zero then, or below
+    `enough`. Links named in `keep` are not tried.
     """
     objective, refused = Objective(machine, task), []
     names = np.array(objective.links)
@@ -100,7 +93,7 @@ def cut(machine: Machine, task: Task, keep: Collection[str] = (), order: str = "
         free = np.ones(len(names), bool)
         free[some] = False
         weights, loss = least_squares(objective, objective.weights * free, free)
-        if loss < SOLVED:
+        if loss < SOLVED or loss <= enough:
             smaller = remove_dead(machine.with_vector(weights))
             removed = [str(link) for link in machine.links if link not in smaller.links]
             if not set(keep) & set(removed):

@@ -95,8 +95,9 @@ def synthesize(
     holdout: float = 0.0,
 ) -> Synthesis:
     """Find a short program that answers as the task's teacher does, or as its examples say; the same for the same seed.
-    For examples, small programs are enumerated first, where no architecture is given. Raises DMMError for an
-    architecture that cannot reach an output that is asked for, for links in `keep` that it lacks, where every attempt
+    For examples, where no architecture is given, small programs are enumerated first; then come attempts with layers,
+    and after six of all, unless links are to be kept, with layers that read back. Raises DMMError for an architecture
+    that cannot reach an output that is asked for, for links in `keep` that it lacks, where every attempt
     fails, and for a checkpoint of another run.
 
     Args:
@@ -132,7 +133,8 @@ def synthesize(
                 learned = learned.with_example(wrong, reference)
             wired, small = architecture or _default_architecture(learned), not architecture and learned.due is not None
             learned = at_several_speeds(learned) if has_loop(wired) else learned
-            search = Attempts(learned, seed, wired, memory_gradient, frozenset(keep), cut_order, small)
+            looped = _default_architecture(learned, loops=True) if small and not keep else None
+            search = Attempts(learned, seed, wired, memory_gradient, frozenset(keep), cut_order, small, looped)
             result = _run(search, limit, path, on_round, bar, test if reference is None else reference)
             wrong = None if reference is None else result.verification.counterexample
             if wrong is None:
@@ -156,8 +158,8 @@ def synthesize_all(runs: Sequence[Mapping[str, Any]], workers: int = 2) -> list[
         return [each.result() for each in waiting]
 
 
-def _default_architecture(task: Task) -> Machine:
-    """5 × 2 layers, with the letters that the teacher has, or all that examples have."""
+def _default_architecture(task: Task, loops: bool = False) -> Machine:
+    """5 × 2 layers, with the letters that the teacher has, or all that examples have; with loops 2 × 2."""
     if task.teacher is None:
         words = {step for string in task.strings for step in string if isinstance(step, str)}
         letters = "".join(sorted(word for word in words if len(word) == 1))
@@ -165,6 +167,8 @@ def _default_architecture(task: Task) -> Machine:
         kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
         letters = "".join(kind.characters for kind in kinds if kind.name.startswith("letter "))
     machine = feedforward(dot_clip=task.dot_clip, letters=letters)
+    if loops:
+        machine = feedforward(2, 2, dot_clip=task.dot_clip, letters=letters, loops=["compare"])
     return machine.reading_values() if task.has_values else machine
 
 
