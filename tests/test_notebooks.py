@@ -34,6 +34,7 @@ SMALL = {  # parameters with which a notebook takes a few seconds
     "17": {"steps": 80, "after": 20},
     "18": {"longest": 35, "copies": 2, "strings": 2, "repeats": 1},
     "19": {"examples": 8, "longest": 5},
+    "21": {"strings": 8, "longest": 4, "seeds": 1, "wide_seeds": [0]},
     "23": {"tasks": "letters", "seeds": 1},
     "99": {},
 }
