@@ -7,8 +7,8 @@ Each row holds the seconds of one processor core, and the commit of the code it 
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Forgetful(Attempts):
 
     memories = frozenset()
 
-    def _random_machine(self, number):
+    def _random_machine(self, number: int) -> dmm.Machine:
         weights = np.random.default_rng([self.seed, number]).normal(scale=0.01, size=len(self.architecture.links))
         return dmm.remove_dead(self.architecture.with_vector(weights))
 
@@ -52,7 +52,7 @@ METHODS = {
 }
 
 
-def synthesize(seed):
+def synthesize(seed: int) -> dict:
     """A row of seeds.csv."""
     begin = time.process_time()
     found = dmm.synthesize(dmm.find_task("duplicates"), seed, architecture=dmm.recurrent(5), progress=False)
@@ -68,37 +68,32 @@ def synthesize(seed):
     }
 
 
-def attempt(method, seed):
+def attempt(method: str, seed: int) -> dict:
     """A row of methods.csv: the end of one attempt."""
     begin, (kind, fast, gradient) = time.process_time(), METHODS[method]
     task = dmm.find_task("duplicates")
     curriculum.LONGEST_GRADIENT = np.inf if method == "gradient not clipped" else 1.0
-    tries = kind(
-        at_several_speeds(task) if fast else task, seed, dmm.recurrent(5), gradient, frozenset(), "leave-one-out"
-    )
-    with np.errstate(all="ignore"):
-        *_, (_, machine, loss, _) = tries.rounds(0)
+    given = at_several_speeds(task) if fast else task
+    with np.errstate(all="ignore"):  # attempts may diverge
+        *_, (_, machine, loss, _) = kind(given, seed, dmm.recurrent(5), gradient, frozenset(), "leave-one-out").rounds(
+            0
+        )
     exact = bool(loss < SOLVED and dmm.verify(machine, task.teacher).passed)
-    row = {
-        "method": method,
-        "seed": seed,
-        "exact": exact,
-        "links": len(machine.links),
-        "data_loss": float(f"{loss:.3g}"),
+    links, seconds = len(machine.links), round(time.process_time() - begin, 1)
+    return {"method": method, "seed": seed, "exact": exact, "links": links, "data_loss": float(f"{loss:.3g}")} | {
+        "seconds": seconds
     }
-    return row | {"seconds": round(time.process_time() - begin, 1)}
 
 
-def measure(name, function, runs):
+def measure(name: str, function: Callable[..., dict], runs: list[tuple]) -> None:
     """Run all, on two cores, and write what there is after each."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, cwd=HERE
-    )
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=True, cwd=HERE).stdout.strip()
     rows = {}
     with engine_threads(1), ProcessPoolExecutor(2, get_context("spawn")) as pool:
         waiting = {pool.submit(function, *run): place for place, run in enumerate(runs)}
         for done in as_completed(waiting):
-            rows[waiting[done]] = done.result() | {"commit": commit.stdout.strip()}
+            rows[waiting[done]] = done.result() | {"commit": commit}
             print(rows[waiting[done]], flush=True)
             write_table(HERE / name, [rows[place] for place in sorted(rows)])
 
