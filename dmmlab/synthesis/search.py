@@ -98,7 +98,8 @@ def synthesize(
     For examples, where no architecture is given, small programs are enumerated first; then come attempts with layers,
     and after six of all, unless links are to be kept, with layers that read back. Raises DMMError for an architecture
     that cannot reach an output that is asked for, for links in `keep` that it lacks, where every attempt
-    fails, and for a checkpoint of another run.
+    fails, and for a checkpoint of another run. Where the architecture has loops a teacher is asked at more speeds (see
+    `at_several_speeds`).
 
     Args:
         task: the strings, and the teacher or the answers that are due.
