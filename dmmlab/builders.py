@@ -104,8 +104,6 @@ def feedforward(
 
     >>> len(dmm.feedforward().links), len(dmm.feedforward(layers=6, kinds=["accum", "norm", "dot"]).links)
     (1486, 942)
-    >>> len(dmm.feedforward(layers=2, loops=["compare"]).links) - len(dmm.feedforward(layers=2).links)
-    32
     """
     if {*loops} - {*kinds} or isinstance(loops, str):
         raise DMMError(f"loops are {loops!r}; give a list of some of the kinds {', '.join(kinds)}")

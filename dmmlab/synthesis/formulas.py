@@ -111,11 +111,16 @@ def _total(x: Expr) -> Expr:
 
 
 def _fold(x: Expr) -> Expr:
-    """Σ x a tick ago + x now is Σ x now."""
+    """Σ x a tick ago + x now is Σ x now; relu(x) + relu(−x) is |x|."""
     for total in ordered(x.atoms(Total)):
         now, weight = total.args[0].xreplace({T: T + 1}), x.coeff(total)
         if weight != 0 and x.coeff(now) == weight:
             x += weight * (Total(now) - total - now)
+    for part in ordered(x.atoms(Max)):
+        inside, weight = part.args[1], x.coeff(part)
+        other = Max(0, -inside)
+        if part.args[0] == 0 and len(part.args) == 2 and weight != 0 and x.coeff(other) == weight:
+            x += weight * (Abs(inside) - part - other)
     return x
 
 
