@@ -35,6 +35,7 @@ SMALL = {  # parameters with which a notebook takes a few seconds
     "18": {"longest": 35, "copies": 2, "strings": 2, "repeats": 1},
     "19": {"examples": 8, "longest": 5},
     "21": {"strings": 8, "longest": 4, "seeds": 1, "wide_seeds": [0]},
+    "22": {"copies": 1, "attempts": 2},
     "23": {"tasks": "letters", "seeds": 1},
     "99": {},
 }
@@ -96,7 +97,7 @@ def test_holds_no_paths_of_a_machine(path):
 def test_runs_with_other_parameters(path, tmp_path):
     # A project of its own, so that the test leaves the real figures and results alone.
     (tmp_path / "pyproject.toml").touch()
-    for name in ("data/examples", "data/journal", "data/machines"):
+    for name in ("data/examples", "data/from-everything", "data/journal", "data/machines"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for table in (ROOT / "data").glob("*.csv"):
         shutil.copy(table, tmp_path / "data")
