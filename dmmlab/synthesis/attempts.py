@@ -128,7 +128,8 @@ class Attempts:
         if number % 2 == 0:  # the others do without the given weights, for they may mislead
             weights += self.architecture.vector()
         weights[[str(link) in self.memories for link in self.architecture.links]] = 1.0
-        return remove_dead(self.architecture.with_vector(weights))
+        machine = self.architecture.with_vector(weights)
+        return remove_dead(machine) if self.loops else machine
 
     def _train(self, machine: Machine) -> Iterator[tuple[Machine, float]]:
         """The machine and its data loss after every hundred steps; an infinite loss, and the end, if it diverges."""
