@@ -31,6 +31,9 @@ PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero;
 ROUND, SETTLED = 100, 200  # steps a round; steps before links at zero are taken out for good
 UNLOOPED = 6  # attempts, where there are to be some with loops after them
 NEAR = 0.03  # share of the loss of a machine that answers nothing; below it cutting may lead to a program with loops
+MANY = (
+    200  # links; a machine with loops that has more of them after training has not learned, and takes minutes to solve
+)
 
 Round = tuple[str, Machine, float, list[dict[str, Any]]]  # stage, machine after it, data loss, removals that failed
 
@@ -87,7 +90,7 @@ class Attempts:
         learn = self._learn if self.loops else self._train
         for machine, loss in learn(self._random_machine(number)):
             yield "train", machine, loss, []
-        if not np.isfinite(loss):
+        if not np.isfinite(loss) or self.loops and len(machine.links) > MANY:
             return
         machine, loss = solve(machine, self.task, rounds=60)
         yield "solve", machine, loss, []
