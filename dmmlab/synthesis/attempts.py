@@ -31,9 +31,7 @@ PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero;
 ROUND, SETTLED = 100, 200  # steps a round; steps before links at zero are taken out for good
 UNLOOPED = 6  # attempts, where there are to be some with loops after them
 NEAR = 0.03  # share of the loss of a machine that answers nothing; below it cutting may lead to a program with loops
-MANY = (
-    200  # links; a machine with loops that has more of them after training has not learned, and takes minutes to solve
-)
+MANY = 200  # links; with loops, what has more after training has not learned, and takes minutes to solve
 
 Round = tuple[str, Machine, float, list[dict[str, Any]]]  # stage, machine after it, data loss, removals that failed
 
