@@ -26,7 +26,7 @@ def rewire(machine: Machine, task: Task, architecture: Machine, keep: Collection
     links = [link for link in architecture.links if {link.to_neuron, link.from_neuron} <= names]
     links = [link for link in links if link not in machine.fixed_links]
     wide = replace(machine, neurons=neurons, links=links)
-    wide = replace(wide, links=remove_dead(wide.with_vector(np.ones(len(links)))).links)
+    wide = replace(wide, links=remove_dead(wide.with_vector(np.ones(len(wide.links)))).links)
     start, sizes = wide.vector(), sorted(set(np.abs(machine.vector())))[:3]
     old = [i for i, link in enumerate(wide.links) if link in machine.links and str(link) not in keep]
     new = [i for i, link in enumerate(wide.links) if link not in machine.links]
