@@ -1,9 +1,10 @@
 """From everything to everything: what learning needs where nothing remembers by itself, and all may read all.
 
 Of the thousand links of such a machine that can matter, those by which accumulators keep what they have begin at 1, as
-the identity does in the recurrent networks of Le, Jaitly & Hinton (arXiv:1504.00941). They are learned as others are.
-And a teacher can be asked at any speed. The faster a string is fed, the fewer ticks there are for loops to explode in,
-and the more it costs to be a tick late: at ten ticks a character that is a small loss, at which learning rests.
+the identity does in the recurrent networks of Le, Jaitly & Hinton (arXiv:1504.00941). They are trained as others are,
+but not pulled to zero. And a teacher can be asked at any speed. The faster a string is fed, the fewer ticks there are
+for loops to explode in, and the more it costs to be a tick late: at ten ticks a character that is a small loss, at
+which learning may rest.
 """
 
 from __future__ import annotations
