@@ -36,6 +36,7 @@ SMALL = {  # parameters with which a notebook takes a few seconds
     "19": {"examples": 8, "longest": 5},
     "20": {"cards": "hist", "strings": 12, "longest": 6},
     "21": {"strings": 8, "longest": 4, "seeds": 1, "wide_seeds": [0]},
+    "22": {"copies": 1, "attempts": 2},
     "23": {"tasks": "letters", "seeds": 1},
     "99": {},
 }
@@ -97,7 +98,7 @@ def test_holds_no_paths_of_a_machine(path):
 def test_runs_with_other_parameters(path, tmp_path):
     # A project of its own, so that the test leaves the real figures and results alone.
     (tmp_path / "pyproject.toml").touch()
-    for name in ("data/examples", "data/journal", "data/ladder", "data/machines"):
+    for name in ("data/examples", "data/from-everything", "data/journal", "data/ladder", "data/machines"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("results"))
     for table in (ROOT / "data").glob("*.csv"):
         shutil.copy(table, tmp_path / "data")

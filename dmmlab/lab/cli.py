@@ -240,9 +240,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _add_ladder(command: Callable) -> None:
-    add = command(
-        "ladder", _climb, "find programs for tasks that others published; what is finished is not repeated"
-    )
+    add = command("ladder", _climb, "find programs for tasks that others published; what is finished is not repeated")
     add("--rung", type=int, nargs="+", default=[], metavar="RUNG", help="1 to 5 (else all)")
     add("--task", nargs="+", default=[], metavar="NAME", help="such as 'parity all'")
     add("--seeds", type=int, default=5, help="how many, from 0")

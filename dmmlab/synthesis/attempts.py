@@ -20,6 +20,7 @@ from dmmlab.synthesis import curriculum
 from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.loops import check_fixed, has_loop
+from dmmlab.synthesis.memories import memory_links
 from dmmlab.synthesis.programs import find_programs
 from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, solve, train_sparse
 from dmmlab.synthesis.rewiring import rewire
@@ -30,6 +31,7 @@ PRESSURE = 0.3  # share of Adam's longest step that pulls a weight towards zero;
 ROUND, SETTLED = 100, 200  # steps a round; steps before links at zero are taken out for good
 UNLOOPED = 6  # attempts, where there are to be some with loops after them
 NEAR = 0.03  # share of the loss of a machine that answers nothing; below it cutting may lead to a program with loops
+MANY = 200  # links; with loops, what has more after training has not learned, and takes minutes to solve
 
 Round = tuple[str, Machine, float, list[dict[str, Any]]]  # stage, machine after it, data loss, removals that failed
 
@@ -63,6 +65,11 @@ class Attempts:
                     f"{output}.{field}: no link of the architecture carries anything there, but the task wants answers"
                 )
 
+    @cached_property
+    def memories(self) -> frozenset[str]:
+        """The trainable links by which neurons keep what they have: they begin at 1, and are not pulled."""
+        return memory_links(self.architecture)
+
     def fingerprint(self) -> str:
         """A hash of everything that decides the course of the attempts."""
         machines = [each for each in (self.architecture, self.looped) if each is not None]
@@ -81,7 +88,7 @@ class Attempts:
         learn = self._learn if self.loops else self._train
         for machine, loss in learn(self._random_machine(number)):
             yield "train", machine, loss, []
-        if not np.isfinite(loss):
+        if not np.isfinite(loss) or self.loops and len(machine.links) > MANY:
             return
         machine, loss = solve(machine, self.task, rounds=60)
         yield "solve", machine, loss, []
@@ -119,11 +126,13 @@ class Attempts:
         return has_loop(self.architecture)
 
     def _random_machine(self, number: int) -> Machine:
-        scale = curriculum.SCALE if self.loops else SCALE
+        scale = curriculum.SCALE if self.loops and not self.memories else SCALE
         weights = np.random.default_rng([self.seed, number]).normal(scale=scale, size=len(self.architecture.links))
         if number % 2 == 0:  # the others do without the given weights, for they may mislead
             weights += self.architecture.vector()
-        return self.architecture.with_vector(weights)
+        weights[[str(link) in self.memories for link in self.architecture.links]] = 1.0
+        machine = self.architecture.with_vector(weights)
+        return remove_dead(machine) if self.loops else machine
 
     def _train(self, machine: Machine) -> Iterator[tuple[Machine, float]]:
         """The machine and its data loss after every hundred steps; an infinite loss, and the end, if it diverges."""
@@ -155,7 +164,7 @@ class Attempts:
             return Objective(each, lesson, memory_gradient=self.memory_gradient)
 
         loss = np.inf
-        for machine, loss in curriculum.learn(machine, self.task, make, self.keep):  # noqa: B020
+        for machine, loss in curriculum.learn(machine, self.task, make, self.keep | self.memories):  # noqa: B020
             yield machine, loss
         if np.isfinite(loss):
             yield machine, self._loss(machine)

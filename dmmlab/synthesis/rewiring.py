@@ -24,7 +24,9 @@ def rewire(machine: Machine, task: Task, architecture: Machine, keep: Collection
     names = {*machine.neurons, *SOURCES} & architecture.neurons.keys()
     neurons = {name: kind for name, kind in architecture.neurons.items() if name in names}
     links = [link for link in architecture.links if {link.to_neuron, link.from_neuron} <= names]
+    links = [link for link in links if link not in machine.fixed_links]
     wide = replace(machine, neurons=neurons, links=links)
+    wide = replace(wide, links=remove_dead(wide.with_vector(np.ones(len(wide.links)))).links)
     start, sizes = wide.vector(), sorted(set(np.abs(machine.vector())))[:3]
     old = [i for i, link in enumerate(wide.links) if link in machine.links and str(link) not in keep]
     new = [i for i, link in enumerate(wide.links) if link not in machine.links]

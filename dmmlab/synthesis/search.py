@@ -31,6 +31,8 @@ from dmmlab.synthesis.attempts import Attempts, link_names
 from dmmlab.synthesis.canonical_form import signatures
 from dmmlab.synthesis.examination import Examination, Function, disagreement
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loops import has_loop
+from dmmlab.synthesis.memories import at_several_speeds
 from dmmlab.synthesis.programs import find_programs
 from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.verification import Verification, verify
@@ -96,7 +98,8 @@ def synthesize(
     For examples, where no architecture is given, small programs are enumerated first; then come attempts with layers,
     and after six of all, unless links are to be kept, with layers that read back. Raises DMMError for an architecture
     that cannot reach an output that is asked for, for links in `keep` that it lacks, where every attempt
-    fails, and for a checkpoint of another run.
+    fails, and for a checkpoint of another run. Where the architecture has loops a teacher is asked at more speeds (see
+    `at_several_speeds`).
 
     Args:
         task: the strings, and the teacher or the answers that are due.
@@ -130,6 +133,7 @@ def synthesize(
             if wrong is not None:
                 learned = learned.with_example(wrong, reference)
             wired, small = architecture or _default_architecture(learned), not architecture and learned.due is not None
+            learned = at_several_speeds(learned) if has_loop(wired) else learned
             looped = _default_architecture(learned, loops=True) if small and not keep else None
             search = Attempts(learned, seed, wired, memory_gradient, frozenset(keep), cut_order, small, looped)
             result = _run(search, limit, path, on_round, bar, test if reference is None else reference)
