@@ -41,14 +41,32 @@ def curve_through(x: Array, y: Array, most: int) -> Curve | None:
     if len(x) < 2:
         return None
     slopes = np.diff(y) / np.diff(x)
-    bent = 1 + np.flatnonzero(np.abs(np.diff(slopes)) > ALIKE)
-    if len(bent) > most:
+    bends = _bends(x, y, slopes)
+    if len(bends) > most:
         return None
     mirrored = abs(slopes[-1]) < ALIKE < abs(slopes[0])  # then the flat end needs nothing
-    slope, sign = (0.0, -1.0) if mirrored else (_plain(slopes[0]), 1.0)
-    bends = tuple((_plain(x[i]), _plain(slopes[i] - slopes[i - 1])) for i in bent)
-    end = -1 if mirrored else 0
-    return Curve(_plain(y[end] - slope * x[end]), slope, sign, bends)
+    slope, sign, end = (0.0, -1.0, -1) if mirrored else (_plain(slopes[0]), 1.0, 0)
+    return Curve(_plain(y[end] - slope * x[end]), slope, sign, tuple(bends))
+
+
+def _bends(x: Array, y: Array, slopes: Array) -> list[tuple[float, float]]:
+    """Where slopes change, and by how much: at points, or between two where the lines on both sides meet."""
+    integers = bool((x == np.round(x)).all())
+    bends, i = [], 1
+    while i < len(slopes):
+        change = slopes[i] - slopes[i - 1]
+        if i + 1 < len(slopes) and abs(slopes[i + 1] - slopes[i]) > ALIKE < abs(change):
+            turn = slopes[i + 1] - slopes[i - 1]
+            if abs(turn) > ALIKE:
+                meet = x[i] + (slopes[i + 1] - slopes[i]) * (x[i + 1] - x[i]) / turn
+                if x[i] < meet < x[i + 1] and not (integers and abs(meet - round(meet)) > ALIKE):
+                    bends.append((_plain(meet), _plain(turn)))
+                    i += 2
+                    continue
+        if abs(change) > ALIKE:
+            bends.append((_plain(x[i]), _plain(change)))
+        i += 1
+    return bends
 
 
 def _plain(number: float) -> float:

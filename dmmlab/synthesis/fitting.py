@@ -98,7 +98,9 @@ def _checked(rows: Rows, terms: tuple[Numbered, ...]) -> Fit | None:
 
 
 def find_curves(rows: Rows, cost: int) -> list[Fit]:
-    """Curves of parts of so many neurons that are right for all answers due; each bend costs one more."""
+    """Curves of parts of so many neurons that are right for all answers due; each bend is a number and
+    a neuron, and costs two but for the first.
+    """
     chosen = np.flatnonzero(rows.costs == cost)
     order = np.argsort(rows.values[chosen], axis=1, kind="stable")
     x, y = np.take_along_axis(rows.values[chosen], order, 1), rows.wanted[order]
@@ -107,7 +109,7 @@ def find_curves(rows: Rows, cost: int) -> list[Fit]:
     for i in chosen[~split][:CURVES]:
         curve = curve_through(rows.values[i], rows.wanted, min(BENDS, len(rows.wanted) // 5))
         if curve is not None and curve.bends:
-            found.append(Fit(cost + len(curve.bends), curve.constant, curve=(int(rows.numbers[i]), curve)))
+            found.append(Fit(cost + 2 * len(curve.bends) - 1, curve.constant, curve=(int(rows.numbers[i]), curve)))
     return found
 
 

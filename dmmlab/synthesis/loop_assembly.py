@@ -52,16 +52,14 @@ def build_recurrence(to: Assembly, found: Recurrence, two_sided: bool) -> tuple[
     first = bends[0][0] if bends else 0.0
     slope = curve.slope - (sum(change for _, change in bends) if curve.sign < 0 else 0.0)  # left of all bends
     bent = {f"{name}.true": change for name, (_, change) in zip(compares, bends, strict=True)}
-    one = to.wait({ONE: 1.0}, 1)  # there when the compares first are
+    rises = float(curve(first)) - slope * first  # of the straight part, at zero
     if two_sided:
-        u = to.add(to.scaled(one, first), {f"{compares[0]}.true": 1.0, f"{compares[0]}.false": -1.0})
-        value = float(curve(first))
-        straight = to.add(to.scaled(one, value - slope * first), to.scaled(u, slope))
+        u = to.add(_once(to, first), {f"{compares[0]}.true": 1.0, f"{compares[0]}.false": -1.0})
     else:
         accumulates = form.a * (form.of_u + form.of_y * slope) == 1.0
         line = to.new("accum" if accumulates else "sum")
         u = {f"{line}.dict": 1.0}
-        straight = to.add(to.scaled(one, float(curve(first)) - slope * first), to.scaled(u, slope))
+    straight = to.add(_once(to, rises), to.scaled(u, slope))
     p, at = to.look_up(found.lookup)
     y = to.add(straight, bent, to.scaled(to.wait(p, 1), form.c) if form.c else {})
     read = to.add(to.scaled(to.add(to.scaled(u, form.of_u), to.scaled(y, form.of_y)), form.a), to.scaled(p, form.b))
@@ -74,6 +72,11 @@ def build_recurrence(to: Assembly, found: Recurrence, two_sided: bool) -> tuple[
         rest = {source: weight for source, weight in read.items() if not (accumulates and source == own)}
         to.link(f"{line}.dict-2", rest)
     return to.add(y, {ONE: found.rest}), at + 1
+
+
+def _once(to: Assembly, constant: float) -> Terms:
+    """A constant that is there when compares first are, a tick after the start."""
+    return to.scaled(to.wait({ONE: 1.0}, 1), constant) if constant else {}
 
 
 def build_automaton(to: Assembly, found: Automaton) -> tuple[dict[int, Terms], int]:
