@@ -119,7 +119,8 @@ def _lookups(steps: Steps, rest: float) -> Iterator[Lookup]:
             yield (one, x), (other, -y)
         return
     if len(words) <= SMALL_ALPHABET:
-        for weights in product((0.0, 1.0, 2.0), repeat=len(words)):
+        choices = (0.0, 1.0, 2.0) if len(words) == SMALL_ALPHABET else (0.0, 1.0, -1.0, 2.0)
+        for weights in product(choices, repeat=len(words)):
             yield _lookup(words, weights)
     numerals = [_numeral(word) for word in words]
     if None not in numerals:
