@@ -19,6 +19,7 @@ from dmmlab.vvalues import VValue, inner, mask, max_norm, number
 _ROOMS = {  # each looks down on those before it
     "engine": "Engine run",
     "learn": "Adam Objective Task Training estimate_gradient evolve initialize train",
+    "enumeration": "find_programs",
     "synthesis": (
         "Examination Formula Synthesis Verification canonical embed formula random_strings remove_dead same_program "
         "synthesize synthesize_all to_python verify"

@@ -26,7 +26,14 @@ MODULES = sorted((ROOT / "dmmlab").rglob("*.py"))
 CONDA_NAMES = {"graphviz": "python-graphviz"}
 CORE = ["files", "persistent", "trees", "vvalues", "differentiation", "flattening", "inputs", "neurons", "links"]
 CORE += ["machines", "builders", "rewriting", "interpreter"]
-ROOMS = ["engine", "learn", "synthesis", "examples", "lab"]  # each looks down on those before it, and on the core
+ROOMS = [
+    "engine",
+    "learn",
+    "enumeration",
+    "synthesis",
+    "examples",
+    "lab",
+]  # each looks down on those before it, and on the core
 
 
 def test_conda_and_pip_users_get_the_same_versions():

@@ -20,10 +20,10 @@ from dmmlab.files import DMMError
 from dmmlab.lab.findings import formula_text, show
 from dmmlab.lab.programs import Best
 from dmmlab.learn.due import read_due
+from dmmlab.learn.objective import SOLVED
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.synthesis.examination import Examination, examine
-from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.search import synthesize
 
 ASKED, LONGEST = 1000, 200  # strings of the examination, and steps of the longest of them

@@ -18,6 +18,7 @@ from dmmlab.machines import Machine
 from dmmlab.neurons import check_gradient
 
 Array = numpy.ndarray
+SOLVED = 1e-12  # data loss of a machine that answers exactly, up to what least squares leaves over
 
 
 class Objective:

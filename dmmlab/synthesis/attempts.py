@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from dmmlab.enumeration.programs import find_programs
 from dmmlab.files import DMMError
-from dmmlab.learn.objective import Objective
+from dmmlab.learn.objective import SOLVED, Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import Machine
@@ -21,8 +22,7 @@ from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.loops import check_fixed, has_loop
 from dmmlab.synthesis.memories import memory_links
-from dmmlab.synthesis.programs import find_programs
-from dmmlab.synthesis.pruning import ORDERS, SOLVED, cut, solve, train_sparse
+from dmmlab.synthesis.pruning import ORDERS, cut, solve, train_sparse
 from dmmlab.synthesis.rewiring import rewire
 
 SCALE = 0.01  # deviation of the random weights an attempt begins with

@@ -15,14 +15,13 @@ import numpy as np
 
 from dmmlab.files import DMMError
 from dmmlab.learn.least_squares import least_squares
-from dmmlab.learn.objective import Objective
+from dmmlab.learn.objective import SOLVED, Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam
 from dmmlab.machines import Machine
 from dmmlab.synthesis.liveness import remove_dead
 
 Array = np.ndarray
-SOLVED = 1e-12  # data loss of a machine that answers exactly, up to what least squares leaves over
 ORDERS = ("leave-one-out", "magnitude")
 
 

@@ -8,11 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
-from dmmlab.learn.objective import Objective
+from dmmlab.learn.objective import SOLVED, Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import SOURCES, Machine
 from dmmlab.synthesis.liveness import remove_dead
-from dmmlab.synthesis.pruning import SOLVED
 
 
 def rewire(machine: Machine, task: Task, architecture: Machine, keep: Collection[str] = ()) -> Machine:

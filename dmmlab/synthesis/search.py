@@ -22,8 +22,10 @@ from tqdm.auto import tqdm
 
 from dmmlab.builders import feedforward
 from dmmlab.engine.threads import engine_threads
+from dmmlab.enumeration.programs import find_programs
 from dmmlab.files import DMMError, check_int, read_json, write_json
 from dmmlab.inputs import Text
+from dmmlab.learn.objective import SOLVED
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
@@ -33,8 +35,6 @@ from dmmlab.synthesis.examination import Examination, Function, disagreement
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.loops import has_loop
 from dmmlab.synthesis.memories import at_several_speeds
-from dmmlab.synthesis.programs import find_programs
-from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.verification import Verification, verify
 
 ATTEMPTS = 12

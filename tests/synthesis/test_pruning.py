@@ -14,13 +14,13 @@ from dmmlab.engine.keys import FREE, NUM, possible_keys
 from dmmlab.inputs import Inputs
 from dmmlab.interpreter import trace
 from dmmlab.learn.julia import initialize
-from dmmlab.learn.objective import Objective
+from dmmlab.learn.objective import SOLVED, Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.learn.training import Adam, train
 from dmmlab.machines import Link
 from dmmlab.neurons import KINDS, SCALAR, find_kind
 from dmmlab.synthesis.liveness import remove_dead
-from dmmlab.synthesis.pruning import SOLVED, cut, saliency, solve, train_sparse
+from dmmlab.synthesis.pruning import cut, saliency, solve, train_sparse
 from dmmlab.synthesis.rewiring import rewire
 from dmmlab.synthesis.verification import largest_errors
 from dmmlab.vvalues import from_leaves

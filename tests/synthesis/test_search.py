@@ -14,11 +14,11 @@ from conftest import refused
 from dmmlab.builders import feedforward, handcrafted_detector, write_program
 from dmmlab.engine import run
 from dmmlab.examples.tasks import find_task
+from dmmlab.learn.objective import SOLVED
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.synthesis.canonical_form import same_program
 from dmmlab.synthesis.embedding import embed
-from dmmlab.synthesis.pruning import SOLVED
 from dmmlab.synthesis.search import ATTEMPTS, synthesize, synthesize_all
 
 TASK = find_task("duplicates")

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dmmlab.enumeration.steps import Array, Steps
 from dmmlab.learn.tasks import Task
-from dmmlab.synthesis.steps import Array, Steps
 from dmmlab.trees import NUMBER
 
 MOST = 8_000  # pulses, and levels, that are kept of each cost

@@ -11,20 +11,19 @@ from operator import itemgetter
 
 import numpy as np
 
+from dmmlab.enumeration.assembly import Assembly, Terms
+from dmmlab.enumeration.automata import find_automaton
+from dmmlab.enumeration.fitting import Fit, find_curves, fits, rows_of
+from dmmlab.enumeration.loop_assembly import build_automaton, build_filter, build_reading, build_recurrence
+from dmmlab.enumeration.loops import find_recurrences
+from dmmlab.enumeration.part_assembly import PartAssembly
+from dmmlab.enumeration.parts import Parts
+from dmmlab.enumeration.regression import find_filter, find_readings
+from dmmlab.enumeration.streams import Streams
 from dmmlab.files import DMMError
-from dmmlab.learn.objective import Objective
+from dmmlab.learn.objective import SOLVED, Objective
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
-from dmmlab.synthesis.assembly import Assembly, Terms
-from dmmlab.synthesis.automata import find_automaton
-from dmmlab.synthesis.enumeration import Parts
-from dmmlab.synthesis.fitting import Fit, find_curves, fits, rows_of
-from dmmlab.synthesis.loop_assembly import build_automaton, build_filter, build_reading, build_recurrence
-from dmmlab.synthesis.loop_search import find_recurrences
-from dmmlab.synthesis.part_assembly import PartAssembly
-from dmmlab.synthesis.pruning import SOLVED
-from dmmlab.synthesis.regression import find_filter, find_readings
-from dmmlab.synthesis.streams import Streams
 
 COSTS = 8  # neurons of a part that is enumerated, at most
 MOST = 20  # answers of a side of which machines are built
@@ -133,7 +132,12 @@ def _only_side(task: Task, side: int) -> Task:
 def find_programs(task: Task) -> tuple[Machine, ...]:
     """Machines that give all answers of a task of examples: the shortest first, or none.
 
-    Looked for are those of the fewest neurons, up to `COSTS` a part, and up to `MOST` of them.
+    Looked for are those of the fewest neurons, up to `COSTS` a part, and up to `MOST` of them. Nothing is drawn at
+    random: the same examples, the same programs.
+
+    >>> task = dmm.Task.from_examples(["1101", "0111", "10"], [[1, 0, 0, 1], [0, 1, 0, 1], [1, 1]], [8, 11])
+    >>> task.predict(dmm.find_programs(task)[0], ["111111"])[0][:, 0].tolist()
+    [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
     """
     search = Search(task)
     for cost in range(1, COSTS + 1):

@@ -10,9 +10,9 @@ from itertools import combinations, product
 
 import numpy as np
 
+from dmmlab.enumeration.parts import CONSTANTS, MOST, Pool
+from dmmlab.enumeration.steps import Steps
 from dmmlab.learn.tasks import Task
-from dmmlab.synthesis.enumeration import CONSTANTS, MOST, Pool
-from dmmlab.synthesis.steps import Steps
 from dmmlab.trees import NUMBER
 
 FURTHEST = 7  # steps that a part looks back at once

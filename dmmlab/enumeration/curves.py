@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.synthesis.steps import Array
+from dmmlab.enumeration.steps import Array
 
 ALIKE = 1e-9  # numbers that differ by less are one
 

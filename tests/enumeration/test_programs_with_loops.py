@@ -5,13 +5,13 @@ import pytest
 
 import dmmlab as dmm
 from dmmlab.engine import Engine
+from dmmlab.enumeration.assembly import Assembly
+from dmmlab.enumeration.automata import Automaton, find_automaton
+from dmmlab.enumeration.curves import curve_through
+from dmmlab.enumeration.loop_assembly import build_automaton
+from dmmlab.enumeration.programs import find_programs
+from dmmlab.enumeration.steps import Steps
 from dmmlab.examples.ladder import LADDER, ladder_task
-from dmmlab.synthesis.assembly import Assembly
-from dmmlab.synthesis.automata import Automaton, find_automaton
-from dmmlab.synthesis.curves import curve_through
-from dmmlab.synthesis.loop_assembly import build_automaton
-from dmmlab.synthesis.programs import find_programs
-from dmmlab.synthesis.steps import Steps
 
 FOUND = [
     "bitwise xor", "perfect square", "evens counter", "abs current", "a^n b^n c^n d^n", "balanced parenthesis",

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.synthesis.curves import Curve, curve_through
-from dmmlab.synthesis.steps import Array, Lookup, Steps
+from dmmlab.enumeration.curves import Curve, curve_through
+from dmmlab.enumeration.steps import Array, Lookup, Steps
 from dmmlab.trees import NUMBER
 
 MOST_BENDS = 4

@@ -9,10 +9,10 @@ import pytest
 from conftest import refused
 
 import dmmlab as dmm
-from dmmlab.synthesis.enumeration import Parts
+from dmmlab.enumeration.fitting import fits, rows_of
+from dmmlab.enumeration.parts import Parts
+from dmmlab.enumeration.programs import find_programs
 from dmmlab.synthesis.export import to_python
-from dmmlab.synthesis.fitting import fits, rows_of
-from dmmlab.synthesis.programs import find_programs
 from dmmlab.synthesis.search import split
 
 

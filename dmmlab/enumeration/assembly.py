@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dmmlab.builders import add_neuron, write_program
+from dmmlab.enumeration.curves import Curve
+from dmmlab.enumeration.steps import Lookup, Steps
 from dmmlab.links import Link, nested
 from dmmlab.machines import Machine
-from dmmlab.synthesis.curves import Curve
-from dmmlab.synthesis.steps import Lookup, Steps
 from dmmlab.trees import NUMBER
 
 Terms = dict[str, float]  # sources, "neuron.field", with their weights

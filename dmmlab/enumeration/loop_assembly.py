@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dmmlab.synthesis.assembly import ONE, Assembly, Terms
-from dmmlab.synthesis.automata import Automaton
-from dmmlab.synthesis.loop_search import Recurrence
-from dmmlab.synthesis.regression import Filter, Reading
+from dmmlab.enumeration.assembly import ONE, Assembly, Terms
+from dmmlab.enumeration.automata import Automaton
+from dmmlab.enumeration.loops import Recurrence
+from dmmlab.enumeration.regression import Filter, Reading
 
 
 def build_reading(to: Assembly, reading: Reading, due: int | None) -> tuple[Terms, int]:

@@ -13,7 +13,7 @@ from math import isnan, nan
 
 import numpy as np
 
-from dmmlab.synthesis.steps import Steps
+from dmmlab.enumeration.steps import Steps
 
 MOST_STATES = 8
 TRIED = 20_000  # guesses for each number of states

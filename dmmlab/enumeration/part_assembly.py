@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dmmlab.synthesis.assembly import INPUT, ONE, Assembly, Terms
-from dmmlab.synthesis.enumeration import Parts, Recipe
-from dmmlab.synthesis.fitting import Fit
-from dmmlab.synthesis.streams import Streams
+from dmmlab.enumeration.assembly import INPUT, ONE, Assembly, Terms
+from dmmlab.enumeration.fitting import Fit
+from dmmlab.enumeration.parts import Parts, Recipe
+from dmmlab.enumeration.streams import Streams
 
 
 class PartAssembly(Assembly):

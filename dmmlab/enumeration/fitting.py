@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.synthesis.curves import ALIKE, Curve, curve_through
-from dmmlab.synthesis.enumeration import Parts
-from dmmlab.synthesis.steps import Array
-from dmmlab.synthesis.streams import Streams
+from dmmlab.enumeration.curves import ALIKE, Curve, curve_through
+from dmmlab.enumeration.parts import Parts
+from dmmlab.enumeration.steps import Array
+from dmmlab.enumeration.streams import Streams
 
 BENDS = 4  # of a curve, at most
 CURVES = 4_000  # parts of a cost for which curves are looked for

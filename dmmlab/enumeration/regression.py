@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmmlab.synthesis.steps import Array, Lookup, Steps
+from dmmlab.enumeration.steps import Array, Lookup, Steps
 
 ORDERS = (0, 1, 2, 3)  # answers before, and steps before, that a filter reads
 EVIDENCE = 2.0  # answers due for each weight, at least
