@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import isnan, nan
+from dataclasses import dataclass, replace
+from math import isnan, log2, nan
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from dmmlab.enumeration.steps import Steps
 
 MOST_STATES = 8
 TRIED = 20_000  # guesses for each number of states
-EVIDENCE = 3.0  # steps of the examples for each move, at least
+EVIDENCE = 2.0  # steps of the examples for each move, at least
 
 Answer = tuple[float, ...]
 Moves = dict[tuple[int, int], int]
@@ -30,6 +30,7 @@ class Automaton:
     words: tuple[str, ...]
     moves: Moves
     answers: tuple[Answer, ...]
+    evidence: float = 0.0  # bits of the answers due for each bit of the moves
 
     @property
     def changes(self) -> int:
@@ -47,14 +48,15 @@ def find_automaton(steps: Steps) -> Automaton | None:
     letters = np.argmax([steps.read[word] for word in words], axis=0).tolist()
     answers = [tuple(row) for row in steps.answers.tolist()]
     ends = [*steps.begins[1:].tolist(), len(steps)]
-    strings = [
-        [*zip(letters[begin:end], answers[begin:end], strict=True)]
+    strings = {
+        (*letters[begin:end],): [*zip(letters[begin:end], answers[begin:end], strict=True)]
         for begin, end in zip(steps.begins.tolist(), ends, strict=True)
-    ]
+    }  # each once, at whatever speeds
+    told = [answer for string in strings.values() for _, answer in string]
     for states in range(2, MOST_STATES + 1):
-        if states * len(words) * EVIDENCE > len(steps):
+        if states * len(words) * EVIDENCE > len(told):
             return None
-        guesses = Guesses(strings, states)
+        guesses = Guesses([*strings.values()], states)
         found = [Automaton(words, *each) for each in guesses.solutions({}, 1)]
         if guesses.tries > TRIED:
             return None
@@ -62,7 +64,8 @@ def find_automaton(steps: Steps) -> Automaton | None:
             found = [each for each in found if len(each.moves) == states * len(words)]
             ranked = sorted(found, key=lambda each: each.changes)
             alone = len(ranked) == 1 or len(ranked) > 1 and ranked[0].changes < ranked[1].changes
-            return ranked[0] if alone else None
+            bits = states * len(words) * log2(states)
+            return replace(ranked[0], evidence=_bits(told) / bits) if alone else None
     return None
 
 
@@ -97,6 +100,12 @@ class Guesses:
             if self.tries > TRIED:
                 return
             yield from self.solutions(moves | {place: move}, max(used, move + 1))
+
+
+def _bits(answers: list[Answer]) -> float:
+    """How much the answers tell that one cannot know from how often each is due, in bits."""
+    counts = np.array([*Counter(map(repr, answers)).values()])
+    return float((counts * np.log2(len(answers) / counts)).sum())
 
 
 def _merged(one: Answer, other: Answer) -> Answer | None:

@@ -26,6 +26,8 @@ from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 
 COSTS = 8  # neurons of a part that is enumerated, at most
+SUMS = 1.5  # times as many neurons, at most, in a sum of parts
+SURE = 5.5  # bits of answers for each bit of an automaton, that make it as good as another program
 MOST = 20  # answers of a side of which machines are built
 
 Build = Callable[[PartAssembly], tuple[Terms, int] | None]  # what answers a side, and the tick at which it is there
@@ -59,28 +61,35 @@ class Search:
         if self.streams and (found := find_filter(self.parts, self.sides)) is not None:
             yield found.cost, lambda to: build_filter(to, found)
         if (automaton := find_automaton(self.parts)) is not None:
-            price = 2 * len(automaton.answers) + automaton.changes  # dear, for there are automata for many examples
-            yield price, lambda to: build_automaton(to, automaton)
+            dear = 1 if automaton.evidence >= SURE else 1.5  # there are automata for many examples
+            yield (
+                dear * (1.5 * len(automaton.answers) + automaton.changes / 2),
+                lambda to: build_automaton(to, automaton),
+            )
 
     def programs(self, cost: int) -> list[Machine]:
-        """Machines of about so many neurons a side, or fewer, that give all answers: the shortest first."""
+        """Machines of about so many neurons a side, or fewer, that give all answers: the simplest first."""
         self.parts.grow(cost)
-        sides = [self._right(side, cost) for side in self.sides]
-        machines = [self._built(dict(zip(self.sides, each, strict=True))) for each in product(*sides)][:MOST]
-        machines += [self._built_whole(build) for price, build in self.whole if price <= cost or cost == COSTS]
-        right = [machine for machine in machines if machine is not None and self._solves(machine, self.task)]
-        return sorted(right, key=lambda machine: len(machine.links))
+        machines = []
+        for each in [*product(*(self._right(side, cost) for side in self.sides))][:MOST]:
+            builds = dict(zip(self.sides, (build for _, build in each), strict=True))
+            machines.append((sum(price for price, _ in each), self._built(builds)))
+        whole = [(price, build) for price, build in self.whole if price <= cost or cost == COSTS]
+        machines += [(len(self.sides) * price, self._built_whole(build)) for price, build in whole]
+        right = [each for each in machines if each[1] is not None and self._solves(each[1], self.task)]
+        return [machine for _, machine in sorted(right, key=lambda each: (each[0], len(each[1].links)))]
 
-    def _right(self, side: int, cost: int) -> list[Build]:
+    def _right(self, side: int, cost: int) -> list[tuple[float, Build]]:
         """What gives all answers of a side, built as a machine: the cheapest, and of two sides a few each."""
         rows = rows_of(self.parts, side)
         self.curves[side] += find_curves(rows, cost)
         curves = [fit for fit in self.curves[side] if fit.cost <= cost]
         some = [each for each in self.found[side] if each[0] <= cost]
-        for fit in [*curves, *fits(rows)]:
+        dearest = SUMS * cost if cost < COSTS else np.inf
+        for fit in [*curves, *(fit for fit in fits(rows) if fit.cost <= dearest)]:
             some += [(fit.cost, partial(PartAssembly.fit, fit=fit, patient=patient)) for patient in self._ways()]
-        builds = [build for _, build in sorted(some, key=itemgetter(0))][:MOST]
-        return [build for build in builds if self._gives(side, build)]
+        builds = sorted(some, key=itemgetter(0))[:MOST]
+        return [(price, build) for price, build in builds if self._gives(side, build)]
 
     def _gives(self, side: int, build: Build) -> bool:
         """Whether a machine that has only one side gives the answers due there."""
@@ -130,7 +139,7 @@ def _only_side(task: Task, side: int) -> Task:
 
 @lru_cache(maxsize=4)
 def find_programs(task: Task) -> tuple[Machine, ...]:
-    """Machines that give all answers of a task of examples: the shortest first, or none.
+    """Machines that give all answers of a task of examples: the simplest first, or none.
 
     Looked for are those of the fewest neurons, up to `COSTS` a part, and up to `MOST` of them. Nothing is drawn at
     random: the same examples, the same programs.
