@@ -134,9 +134,8 @@ class Task(Inputs):
         """The task with the latency that a machine has, where any is right: the smallest at which its answers to the
         strings are, or else the one at which they are the least wrong.
 
-        >>> task = dmm.Task.from_examples([[1.0, 2.0]], [[2, 4]], ticks_per_step=1, latency="any")
-        >>> double = dmm.write_program("output.dict-1 <- 2 input.char").reading_values()
-        >>> task.settled(double).latency
+        >>> task = dmm.Task.from_examples([[1.0, 2.0]], [[1, 2]], ticks_per_step=1, latency="any")
+        >>> task.settled(dmm.write_program("output.dict-1 <- input.char").reading_values()).latency
         1
         """
         if not self.any_latency:
