@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Python compiles what it imports, when it does: a quarter of the space and half of the time are saved.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable
 
-.PHONY: journal test test-oldest test-newest lint bench notebooks lab site setup clean
+.PHONY: journal test test-oldest test-newest test-odd lint bench notebooks lab site setup clean
 
 journal: .venv/ready
 	$(BIN)/dmmlab run
@@ -20,6 +20,10 @@ test-oldest:
 test-newest:
 	tests/versions.sh 3.13 highest $(TESTS)
 	tests/versions.sh 3.14 highest $(TESTS)
+
+# 200 odd command lines and 200 odd notebooks, of which `make test` runs ten; half an hour.
+test-odd: .venv/test-ready
+	ODD=200 $(BIN)/python -m pytest -n logical --maxprocesses 2 tests/lab/test_odd.py
 
 lint: .venv/test-ready
 	$(BIN)/ruff check dmmlab tests notebooks docs
