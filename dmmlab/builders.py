@@ -95,7 +95,7 @@ def feedforward(
         kinds: different kinds; one of any fields, as "id", reads and offers seven: dict-1, dict-2, dict, norm, dot,
             true, false.
         dot_clip: the bound of what dot neurons emit.
-        letters: characters that get a source each: "letter-a" emits {a: 1} at every tick.
+        letters: characters, or words, that get a source each: "letter-a" emits {a: 1} at every tick.
         skip: whether links skip layers. If not, the first layer reads the input only, the others read the constant
             sources and the layer before, and the output reads the last layer only (as the 2022 journal's
             v0-1/first-feedforward-run and v0-1/feedforward-run-1.1).

@@ -107,6 +107,8 @@ def atomic_write(path: str | os.PathLike, content: str | bytes) -> Path:
     temporary = path.parent / f".{path.name}.{threading.get_native_id()}"
     try:
         data = content.encode("utf-8") if isinstance(content, str) else content
+        if path.exists() and not path.is_file():  # a folder, or a device, in whose place there would be a file
+            raise OSError("there is something else than a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(data)

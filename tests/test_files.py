@@ -312,3 +312,14 @@ def test_results_that_are_not_written_print_nothing(bits, capsys):
         with refused("09-fit.json"):
             bits(wrong)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no such files")
+def test_a_file_does_not_take_the_place_of_something_else(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with refused("there is something else than a file", start=path):
+            atomic_write(path, "x")
+    assert list(tmp_path.iterdir()) == [pipe]
+    assert pipe.is_fifo()

@@ -296,7 +296,7 @@ BAD_LINES = {
     "an unknown kind": "acum.dict-2 <- input.char",
     "an unknown source": "accum.dict-2 <- inptu.char",
     "an unknown field": "accum.dict-9 <- 2 input.char",
-    "a letter of two": "accum.dict-2 <- letter-ab.char",
+    "a letter of none": "accum.dict-2 <- letter-.char",
     "twice": "norm.dict <- 3 accum.dict",
 }
 
@@ -343,8 +343,8 @@ def test_both_engines_and_files_know_letters(tmp_path):
     assert Machine.load(tmp_path / "machine.json") == machine
 
 
-@pytest.mark.parametrize("letters", [["ab"], [""], ["a", "bc"]], ids=str)
-def test_letters_of_another_length_are_refused(letters):
+@pytest.mark.parametrize("letters", [[""], ["a", ":number"], [("a", "b"), ""]], ids=str)
+def test_letters_that_are_no_words_are_refused(letters):
     with refused("letter"):
         feedforward(1, 1, letters=letters)
 

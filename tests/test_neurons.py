@@ -67,13 +67,13 @@ def test_the_sources_emit_their_constants():
     assert emitted("eos", {}) == VValue({"char": {".": 1.0}})
 
 
-@pytest.mark.parametrize("letter", ["a", "é", " ", ".", "{", "7"])
+@pytest.mark.parametrize("letter", ["a", "é", " ", ".", "{", "7", "ab"])
 def test_a_letter_emits_itself_at_every_tick(letter):
     assert emitted(f"letter {letter}", {}) == VValue({"char": {letter: 1.0}})
     kind = find_kind(f"letter {letter}")
     assert (kind.name, kind.characters, dict(kind.inputs), dict(kind.outputs)) == (
         f"letter {letter}",
-        letter,
+        (letter,),
         {},
         {"char": CHARS},
     )
@@ -84,8 +84,8 @@ def test_a_letter_emits_itself_at_every_tick(letter):
     assert ticks[-1].outputs["norm"] == VValue({"norm": 2.0})
 
 
-@pytest.mark.parametrize("name", ["letter ab", "letter ", "letter", "letters a", "Letter a", "letter\na"])
-def test_a_letter_is_one_character(name):
+@pytest.mark.parametrize("name", ["letter ", "letter", "letter :number", "letters a", "Letter a", "letter\na"])
+def test_a_letter_is_a_word_and_no_number(name):
     with refused("not known"):
         find_kind(name)
 

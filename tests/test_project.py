@@ -39,7 +39,8 @@ ROOMS = [
 def test_conda_and_pip_users_get_the_same_versions():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [Requirement(line) for line in (*project["dependencies"], *extras["test"], *extras["lint"])]
+    declared = (*project["dependencies"], *extras["lab"], *extras["test"], *extras["lint"])
+    wanted = [Requirement(line) for line in declared]
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     lines = [line for line in environment["dependencies"] if isinstance(line, str)]
     given = {line.split()[0]: "".join(line.split()[1:]) for line in lines}

@@ -56,7 +56,9 @@ def describe_notebooks() -> list[dict]:
         row = {"number": path.name[:2], "notebook": path.name}
         row["question"] = found[1].strip() if found else path.stem[3:].replace("-", " ")
         row["parameters"] = {name: default for name, (_, default) in read_parameters(path).items()}
-        row["seconds"] = metadata.get("dmmlab", {}).get("seconds")
+        kept = metadata.get("dmmlab")
+        seconds = kept.get("seconds") if isinstance(kept, dict) else None
+        row["seconds"] = seconds if type(seconds) in (int, float) else None
         table.append(row)
     return table
 

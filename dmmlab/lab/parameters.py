@@ -28,7 +28,9 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
     import nbformat  # takes a second, for which those who only look should not wait
 
     try:
-        return nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+        notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+        nbformat.validate(notebook)  # reading only warns
+        return notebook
     except Exception as error:  # nbformat raises half a dozen unrelated kinds for damaged files
         raise DMMError(f"{path}: not a notebook ({type(error).__name__}); restore an earlier one") from None
 
@@ -40,8 +42,12 @@ def read_cells(path: Path) -> tuple[list[dict], dict]:
         if notebook["nbformat"] != 4:
             raise ValueError("written by another version")
         cells = [{"metadata": {}} | cell | {"source": "".join(cell["source"])} for cell in notebook["cells"]]
-        return cells, notebook.get("metadata", {})
-    except (OSError, ValueError, LookupError, TypeError):
+        for cell in cells:
+            if not (cell["cell_type"] and isinstance(cell["metadata"].get("tags", []), list)):
+                raise ValueError("no cell")
+        metadata = notebook.get("metadata", {})
+        return cells, {**metadata, "dmmlab": {**metadata.get("dmmlab", {})}}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         notebook = read_notebook(path)  # reads older ones, or says what is wrong
         return notebook.cells, notebook.metadata
 

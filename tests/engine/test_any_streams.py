@@ -120,7 +120,7 @@ def test_the_stepper_shows_numbers_and_ends(tmp_path):
     program = dmm.write_program("accum.dict-2 <- input.char\noutput.dict-1 <- accum.dict").reading_values()
     dmm.step_through(program, [1.5, {"a": 2.0}], 8, 3, after_end="nothing").save(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1])["words"][1] == '{"a": 2.0}'
+    assert json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1])["words"][1] == {"a": 2.0}
     assert "value_input" in page
 
 

@@ -16,8 +16,8 @@ TOTAL = "import numpy as np; from dmmlab.engine.sums import total, _span_sums as
 
 def python(code, root=ROOT):
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    environment |= {"PYTHONPATH": str(root), "PYTHONSAFEPATH": "1"}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    command = [sys.executable, "-c", code]  # it looks for modules in the current folder first
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=root)
     return run.stdout.split()
 
 

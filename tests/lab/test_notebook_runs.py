@@ -245,6 +245,21 @@ def test_an_unknown_number_is_refused(project, stub):
     assert not stub
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("metadata", 0.5), ("metadata", {"tags": True}), ("cell_type", None), ("source", [["x"]])],
+    ids=str,
+)
+@pytest.mark.parametrize("command", [["list"], ["run", "2"]], ids=" ".join)
+def test_a_cell_of_another_shape_is_refused_in_a_line(command, name, value, project, capsys):
+    path = project / "notebooks" / "02-fit.ipynb"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["cells"][0][name] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert main(command) == 2
+    assert capsys.readouterr().err.startswith(f"dmmlab: {path}: not a notebook (")
+
+
 def test_a_damaged_notebook_is_refused_before_anything_runs(project, stub):
     (project / "notebooks" / "06-merge.ipynb").write_text("<<<<<<< HEAD\n", encoding="utf-8")
     with pytest.raises(DMMError, match="06-merge.ipynb: not a notebook"):
