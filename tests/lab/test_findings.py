@@ -89,9 +89,10 @@ def test_what_is_refused_is_one_line_and_leaves_nothing(examples, tmp_path, caps
 
 def test_who_stops_a_search_gets_the_best_so_far(examples, tmp_path, monkeypatch, capsys):
     def stopped(task, seed, on_round, **options):
-        on_round({"loss": 3.0}, dmm.feedforward(1, 1))
-        on_round({"loss": 0.0}, dmm.write_program("output.dict-1 <- 2 const_1.const_1"))
-        on_round({"loss": None}, dmm.feedforward(1, 1))
+        entry = {"attempt": 0, "stage": "train", "links": 9, "seconds": 0.0}
+        on_round(entry | {"loss": 3.0}, dmm.feedforward(1, 1))
+        on_round(entry | {"loss": 0.0}, dmm.write_program("output.dict-1 <- 2 const_1.const_1"))
+        on_round(entry | {"loss": None}, dmm.feedforward(1, 1))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(programs, "synthesize", stopped)

@@ -71,7 +71,7 @@ def stub(monkeypatch):
     monkeypatch.setattr(notebooks, "usable_cores", lambda: 1)
     runs = []
 
-    def execute(path, values, environment):
+    def execute(path, values, environment, on_cell=None):
         runs.append((path.name, values))
         return read_notebook(path), {}
 
@@ -501,7 +501,7 @@ def test_a_notebook_with_workers_of_its_own_runs_alone(project, monkeypatch):
     write_notebook(project, "07-other.ipynb")
     running, neighbours, pairs = set(), {}, threading.Barrier(2)
 
-    def execute(path, values, environment):
+    def execute(path, values, environment, on_cell=None):
         running.add(path.name[:2])
         if path.name == "01-all.ipynb":
             time.sleep(0.2)  # for others to begin, if they would
@@ -672,7 +672,7 @@ def test_bits_are_compared_with_those_of_the_committed_notebook(project, monkeyp
     def notebook_of(text):
         return new_code_cell("1", outputs=[new_output("stream", text=text)] if text else [])
 
-    def execute(path, values, environment):
+    def execute(path, values, environment, on_cell=None):
         executed = read_notebook(path)
         executed.cells = [notebook_of(printed)]
         return executed, failure
