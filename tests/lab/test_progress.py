@@ -32,8 +32,8 @@ def test_a_log_gets_lines_that_stay_and_no_control_characters(capsys):
 def test_a_log_that_is_silent_for_long_hears_what_runs(capsys, monkeypatch):
     monkeypatch.setattr(progress, "TICK", 0.001)
     bar = Progress({"a": 10.0}, live=False, silence=0.01)
+    bar.at("a", 3, 4)
     with bar:
-        bar.at("a", 3, 4)
         while bar.told == bar.start:
             pass
     assert re.search(r"^after 0:00: 0 of 1, about 0:00 left; a at cell 3 of 4$", capsys.readouterr().err, re.M)
