@@ -91,7 +91,7 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path):
     (project / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks/01-v-values.ipynb", project / "notebooks")
     (project / "pyproject.toml").write_text("", encoding="utf-8")
-    headings = ("# dmmlab", "![]()", "## A machine of your own string", "`stepper.html` opens", "## Notebooks")
+    headings = ("# dmmlab", "## Three commands", "## A program from your own", "## Notebooks")
     words = "\n\n".join([*headings, "See [this](notebooks/99-gone.ipynb).", "Rerun them"])
     (project / "README.md").write_text(words, encoding="utf-8")
     done = build(project, folder)

@@ -26,33 +26,28 @@ class Board:
 
     def __exit__(self, *_: object) -> None:
         """Tell of those too that were not finished, and how many there were."""
-        self._clear()
-        for name, rows in self.rows.items():
-            if rows and name not in self.told:
-                print(describe(name, rows, self.seeds))
-        print(self._summary(), flush=True)
+        rest = [describe(n, rows, self.seeds) for n, rows in self.rows.items() if rows and n not in self.told]
+        self._write([*rest, self.summary()])
 
     def add(self, row: dict[str, Any]) -> None:
         """One more result."""
         self.rows[row["task"]].append(row)
-        self._clear()
-        for name, rows in self.rows.items():
-            if len(rows) == self.seeds and name not in self.told:
-                self.told.add(name)
-                print(describe(name, rows, self.seeds))
-        if self.live:
-            begun = [describe(n, rows, self.seeds) for n, rows in self.rows.items() if 0 < len(rows) < self.seeds]
-            lines = [*begun[-10:], self._summary()]
-            print(*lines, sep="\n")
-            self.height = len(lines)
-        sys.stdout.flush()
+        finished = [n for n, rows in self.rows.items() if len(rows) == self.seeds and n not in self.told]
+        self.told.update(finished)
+        begun = [n for n, rows in self.rows.items() if 0 < len(rows) < self.seeds]
+        below = [*begun[-10:]] if self.live else []
+        lines = [describe(n, self.rows[n], self.seeds) for n in (*finished, *below)]
+        self._write(lines)
+        self.height = len(below)
 
-    def _clear(self) -> None:
-        if self.height:
-            print(f"\x1b[{self.height}A\x1b[J", end="")
-            self.height = 0
+    def _write(self, lines: list[str]) -> None:
+        """All at once, over what may change, so that the status below stays in its line."""
+        clear = (f"\x1b[{self.height}A" if self.height else "") + "\r\x1b[J" if self.live else ""
+        print(clear + "".join(f"{line}\n" for line in lines), end="", flush=True)
+        self.height = 0
 
-    def _summary(self) -> str:
+    def summary(self) -> str:
+        """How many runs have ended, and how many tasks have a program."""
         done = sum(map(len, self.rows.values()))
         solved = sum(any(row["exact"] for row in rows) for rows in self.rows.values())
         return f"{done} of {len(self.rows) * self.seeds} runs; {solved} of {len(self.rows)} tasks found"

@@ -179,7 +179,8 @@ def _add_figures(command: Callable) -> None:
 def _figures(options: argparse.Namespace) -> int:
     """List the figures, or draw some again, by running their notebooks as they are."""
     from dmmlab.lab.figures import read_figures
-    from dmmlab.lab.notebooks import describe_notebooks, run_notebooks
+    from dmmlab.lab.notebooks import run_notebooks
+    from dmmlab.lab.project import project_root
 
     found, widths = read_figures(), options.width or ()
     if not (options.chosen or widths or options.venue):
@@ -194,12 +195,13 @@ def _figures(options: argparse.Namespace) -> int:
         if not chosen.isdigit() and chosen not in names:
             raise DMMError(f"no notebook saved a figure {chosen!r}; figures: {', '.join(names) or 'none'}")
     numbers = sorted({names.get(each, each.zfill(2)) for each in options.chosen or names.values()})
-    last = sum(row["seconds"] or 0 for row in describe_notebooks() if row["number"] in numbers)
-    print(f"notebooks to run again: {', '.join(numbers)}; last time that took {last:.0f} s", flush=True)
+    print(f"notebooks to run again: {', '.join(numbers)}", flush=True)
     told = {"DMMLAB_WIDTHS": " ".join(f"{width:g}" for width in widths), "DMMLAB_FOR": options.venue or ""}
     os.environ.update(told)  # for the kernels
     try:
-        return _print_summary(run_notebooks(numbers))
+        code = _print_summary(run_notebooks(numbers))
+        print(f"figures are below {project_root() / 'figures' / (options.venue or '')}")
+        return code
     finally:
         for name in told:
             del os.environ[name]

@@ -21,7 +21,7 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>A program</title>
 <style>body{{max-width:45rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 sans-serif}}
 table{{border-collapse:collapse}}td,th{{border-bottom:1px solid #ccc;padding:.2rem .8rem;text-align:left}}
-pre{{overflow-x:auto;background:#f4f4f4;padding:.6rem}}img{{max-width:100%}}</style>
+pre{{white-space:pre-wrap;background:#f4f4f4;padding:.6rem}}img{{max-width:100%}}</style>
 <body>{body}</body></html>
 """
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
@@ -88,15 +89,24 @@ def dask_teardown(worker: Any) -> None:
     stop_kernels()
 
 
-def execute(path: Path, values: dict[str, Any], environment: dict[str, str]) -> tuple[NotebookNode, dict]:
-    """The notebook as far as it ran with these values, and its failure: empty when there was none.
-    Raises CancelledError where it was stopped.
+def execute(
+    path: Path, values: dict[str, Any], environment: dict[str, str], on_cell: Callable[[int, int], object] | None = None
+) -> tuple[NotebookNode, dict]:
+    """The notebook as far as it ran with these values, and its failure: empty when there was none. `on_cell` is told
+    which of its code cells begins, from 1, and how many there are. Raises CancelledError where it was stopped.
     """
     notebook = read_notebook(path)
     # papermill logs what the summary says anyway, and calls parameters unknown that it cannot parse.
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     # papermill gives nothing back from a dead kernel: hooks keep hold of the notebook and the cell that runs.
     seen: dict[str, Any] = {"notebook": notebook, "cell": None}
+
+    def begin(cell: NotebookNode, cell_index: int) -> None:
+        seen["cell"] = cell
+        place, places = _find_cell(seen["notebook"], cell)
+        if on_cell is not None and place is not None:
+            on_cell(place, places)
+
     try:
         papermill.execute_notebook(
             notebook,
@@ -110,7 +120,7 @@ def execute(path: Path, values: dict[str, Any], environment: dict[str, str]) -> 
             kernel_manager_class=OwnKernelManager,
             config=Config(OwnKernelManager={"environment": environment}),
             on_notebook_start=lambda notebook: seen.update(notebook=notebook),
-            on_cell_execute=lambda cell, cell_index: seen.update(cell=cell),
+            on_cell_execute=begin,
         )
         failure = {}
     except Exception as error:
@@ -155,10 +165,16 @@ def _last_states(text: str) -> str:
     return "\n".join(line[line.rfind("\r", 0, max(len(line) - 1, 0)) + 1 :] for line in text.split("\n"))
 
 
+def _find_cell(notebook: NotebookNode, cell: NotebookNode | None) -> tuple[int | None, int]:
+    """The number of a cell among the code cells, from 1; and how many there are."""
+    code = [each for each in notebook.cells if each.cell_type == "code"]
+    return next((count for count, each in enumerate(code, 1) if each is cell), None), len(code)
+
+
 def _show_failure(notebook: NotebookNode, cell: NotebookNode | None, error: Exception) -> dict:
     name, message = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
     code = [each for each in notebook.cells if each.cell_type == "code"]
-    number = next((count for count, each in enumerate(code, 1) if each is cell), None)
+    number, _ = _find_cell(notebook, cell)
     outputs = code[(number or 1) - 1].outputs if code else []
     if not any(output.output_type == "error" for output in outputs):
         outputs.append(new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from dmmlab.engine.threads import usable_cores
 from dmmlab.examples.ladder import LADDER, find_rung
 from dmmlab.files import DMMError, check_int, check_positive, read_json, write_json
 from dmmlab.lab.board import Board
+from dmmlab.lab.progress import Status
 from dmmlab.lab.project import output_root
 from dmmlab.lab.rungs import climb, code_hash
 from dmmlab.lab.sweeps import connect
@@ -100,7 +102,9 @@ def climb_ladder(
             for run in runs:
                 if (row := run.read()) is not None:
                     board.add(row)
-            _run_all([run for run in runs if run.read() is None], workers, scheduler, board)
+            left = [run for run in runs if run.read() is None]
+            with Status(board.summary):
+                _run_all(left, workers, scheduler, board)
     finally:
         rows = collect(folder)
         if rows:
@@ -148,6 +152,9 @@ def _run_all(runs: list[Run], workers: int, scheduler: str | None, board: Board)
     if not runs:
         return
     failed = []
+    where = f"{min(workers, len(runs))} at a time" if scheduler is None else f"by {scheduler}"
+    limit = runs[0].settings.seconds
+    print(f"runs to do: {len(runs)}, {where}, each for some {limit:g} s at most", file=sys.stderr, flush=True)
     with ExitStack() as stack:
         client = stack.enter_context(connect(min(workers, len(runs)), scheduler))
         futures = {client.submit(Run.do, run, pure=False): run for run in runs}

@@ -7,17 +7,18 @@ import re
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from dmmlab.engine.threads import engine_threads, usable_cores
 from dmmlab.files import DMMError, atomic_write, write_json
 from dmmlab.lab.parameters import check_parameters, read_cells, read_notebook, read_parameters, refuse_unknown
+from dmmlab.lab.progress import Progress
 from dmmlab.lab.project import project_root
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 DRAWN = ("injected-parameters", "papermill-error")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BITS = re.compile(r"^results of (.+): bits ([0-9a-f]{16})$", re.MULTILINE)  # what `save_results` prints
+UNKNOWN = 10.0  # seconds of a notebook that never ran
 AT_A_TIME = 2  # notebooks, where there are as many cores
 
 
@@ -129,20 +131,6 @@ def _make_folder(output: str | os.PathLike | None) -> Path:
     raise DMMError(f"{folder}: cannot make it ({reason}); choose another output folder")
 
 
-class Progress(tqdm):
-    """A line on a terminal that says how many have ended and failed; a log gets a line for each."""
-
-    failed = 0
-
-    def tell(self, name: object, entry: dict) -> None:
-        """One more has ended."""
-        self.failed += entry["status"] == "failed"
-        self.set_postfix(failed=self.failed)
-        self.update()
-        if self.disable:
-            print(f"{name}: {entry['status']}, {entry['seconds']} s", file=sys.stderr)
-
-
 def _run_all(plan: dict[Path, dict], folder: Path, in_place: bool, entries: list[dict]) -> None:
     """Run what is planned; each entry is added to the list, and written, as soon as its notebook has ended."""
     from dmmlab.lab.kernels import stop_kernels, stopping
@@ -150,23 +138,32 @@ def _run_all(plan: dict[Path, dict], folder: Path, in_place: bool, entries: list
     at_a_time = 1 if in_place else min(AT_A_TIME, usable_cores())
     alone = [path for path in plan if at_a_time == 1 or _shares_out_cores(path, plan[path])]
     together = [path for path in plan if path not in alone]
-    print(f"notebooks to run: {len(plan)}; kept in {folder}", file=sys.stderr)
+    expected = {path.name: read_seconds(path) for path in plan}
+    told = f"last time {sum(expected.values()):.0f} s, one after another; kept in {folder}"
+    print(f"notebooks to run: {len(plan)}, {at_a_time} at a time; {told}", file=sys.stderr)
     stopping.clear()
-    with Progress(total=len(plan), unit="notebook", disable=None) as bar:
+    with Progress(expected) as progress:
         for paths, count in ((together, at_a_time), (alone, 1)):
             # Threads are enough: they only wait for kernels, which are processes. Side by side, each has a core.
             with engine_threads(1 if count > 1 else None), ThreadPoolExecutor(count) as pool:
-                futures = [pool.submit(run_one, path, plan[path], folder, in_place) for path in paths]
+                futures = [
+                    pool.submit(run_one, path, plan[path], folder, in_place, None, progress.at) for path in paths
+                ]
                 try:
                     for future in as_completed(futures):
                         entries.append(future.result())
                         entries.sort(key=itemgetter("notebook"))
                         write_json(folder / "summary.json", entries)
-                        bar.tell(future.result()["notebook"], future.result())
+                        progress.end(future.result()["notebook"], future.result())
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     stop_kernels()
                     raise
+
+
+def read_seconds(path: Path) -> float:
+    """How long a notebook ran when it was last kept in place; 10 where that is unknown."""
+    return float(read_notebook(path).metadata.get("dmmlab", {}).get("seconds") or UNKNOWN)
 
 
 def _shares_out_cores(path: Path, values: dict[str, Any]) -> bool:
@@ -175,7 +172,12 @@ def _shares_out_cores(path: Path, values: dict[str, Any]) -> bool:
 
 
 def run_one(
-    path: Path, values: dict[str, Any], folder: Path, in_place: bool = False, output_root: Path | None = None
+    path: Path,
+    values: dict[str, Any],
+    folder: Path,
+    in_place: bool = False,
+    output_root: Path | None = None,
+    on_cell: Callable[[str, int, int], object] | None = None,
 ) -> dict:
     """Execute one notebook, keep its copy in the folder; its entry of the summary (see `run_notebooks`).
 
@@ -185,6 +187,7 @@ def run_one(
         folder: for the executed copy.
         in_place: replace the notebook too, where it ran without error.
         output_root: what `output_root()` says in the notebook; None means the project.
+        on_cell: told, when a code cell begins, the notebook's name, which cell it is, and of how many.
     """
     from dmmlab.lab.kernels import execute
 
@@ -193,7 +196,7 @@ def run_one(
     if output_root:
         environment["DMMLAB_OUTPUT"] = str(output_root)
     source, committed, start = path.read_bytes(), read_bits(read_notebook(path)), time.perf_counter()
-    notebook, failure = execute(path, values, environment)
+    notebook, failure = execute(path, values, environment, on_cell and partial(on_cell, path.name))
     seconds = round(time.perf_counter() - start, 1)
     if in_place and not failure and path.read_bytes() != source:
         failure = {"cell": None, "error": "Edited", "message": "changed meanwhile, not replaced; run again"}

@@ -8,16 +8,21 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from dmmlab.lab.circuits import draw
 from dmmlab.lab.findings import formula_text, save_findings, show
+from dmmlab.lab.progress import Status, show_time
 from dmmlab.lab.project import output_root
 from dmmlab.lab.stepper import step_through
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
+from dmmlab.synthesis.attempts import ROUND, STEPS, UNLOOPED
 from dmmlab.synthesis.liveness import remove_dead
-from dmmlab.synthesis.search import rank, synthesize
+from dmmlab.synthesis.search import ATTEMPTS, rank, split, synthesize
 from dmmlab.synthesis.verification import verify
+
+LONG = 5000  # ticks of all strings together, of which more take minutes
 
 
 def _is_examples(strings: list[str]) -> bool:
@@ -43,12 +48,17 @@ def synthesize_program(options: argparse.Namespace) -> int:
         runs = [(string, speed) for speed in speeds for string in strings]
         task = Task([string for string, _ in runs], ticks_per_character=[speed for _, speed in runs])
     folder = Path(options.output or output_root() / "data" / "synthesized" / _folder_name(options, task))
-    best = Best()
-    given = {"checkpoint": folder / "checkpoint.json", "progress": sys.stderr.isatty(), "on_round": best.keep}
+    if examples:
+        split(task, options.holdout, options.seed)  # refuses a share before anything is told
+    print(_expect(task, examples, folder), file=sys.stderr, flush=True)
+    search = Search(unlooped=UNLOOPED if examples else ATTEMPTS)
+    given = {"checkpoint": folder / "checkpoint.json", "progress": False, "on_round": search.after_round}
     try:
-        result = synthesize(task, options.seed, holdout=options.holdout, **given)
+        with search:
+            result = synthesize(task, options.seed, holdout=options.holdout, **given)
+            search.tell_attempt()
     except KeyboardInterrupt:
-        return best.save(folder)
+        return search.best.save(folder)
     if examples:
         files = save_findings(result, task, folder)
     else:
@@ -64,6 +74,56 @@ def synthesize_program(options: argparse.Namespace) -> int:
     return 0
 
 
+def _expect(task: Task, examples: bool, folder: Path) -> str:
+    """What is looked for, and how long that may take."""
+    ticks, number = sum(task.ticks), len({*task.strings})
+    what = f"{'example' if examples else 'string'}{'s' * (number > 1)}: {'small programs first, then ' * examples}"
+    told = f"{number} {what}at most {ATTEMPTS} attempts to train and cut; kept in {folder} after each"
+    if ticks > LONG:
+        told += f"\n{ticks:,} ticks in all are many: an attempt takes minutes; a dozen characters teach as much"
+    return told
+
+
+class Search(Status):
+    """The status of a synthesis: which attempt it is at, how far that is, and the best program so far."""
+
+    def __init__(self, unlooped: int = ATTEMPTS, live: bool | None = None) -> None:
+        super().__init__(self._describe, live)
+        self.best, self.unlooped, self.rounds = Best(), unlooped, 0
+        self.entry: dict[str, Any] | None = None
+        self.begin = self.last = 0.0  # of this attempt, and the end of its last round, in seconds from the start
+
+    def after_round(self, entry: dict[str, Any], machine: Machine) -> None:
+        """Take note of a round; the first of an attempt tells how the one before ended."""
+        if self.entry is not None and entry["attempt"] != self.entry["attempt"]:
+            self.tell_attempt()
+            self.rounds, self.begin = 0, self.seconds - entry["seconds"]
+        self.entry, self.rounds, self.last = entry, self.rounds + 1, self.seconds
+        self.best.keep(entry, machine)
+
+    def tell_attempt(self) -> None:
+        """How the last attempt ended; nothing where there was none, as after a finished run."""
+        if self.entry is not None:
+            self.tell(f"{self._place()}: {_found(self.entry)}, {self.seconds - self.begin:.1f} s; {self.best}")
+
+    def _place(self) -> str:
+        return f"attempt {self.entry['attempt'] + 1}/{ATTEMPTS}"
+
+    def _describe(self) -> str:
+        if self.entry is None:
+            return f"attempt 1/{ATTEMPTS}"
+        stage, every = self.entry["stage"], STEPS // ROUND
+        if stage == "train" and self.entry["attempt"] < self.unlooped and self.rounds < every:
+            left = (self.last - self.begin) * every / self.rounds - (self.seconds - self.begin)
+            stage += f" {self.rounds}/{every}, about {show_time(max(left, 0))} left"
+        return f"{self._place()}, {self.best}; {stage}: {_found(self.entry)}"
+
+
+def _found(entry: dict[str, Any]) -> str:
+    loss = "no finite loss" if entry["loss"] is None else f"loss {entry['loss']:.3g}"
+    return f"{entry['links']} links, {loss}"
+
+
 class Best:
     """The best program so far, for those who stop a synthesis: the shortest of those that fit, else the closest."""
 
@@ -75,6 +135,11 @@ class Best:
         loss = float("inf") if entry["loss"] is None else entry["loss"]
         if rank(machine, loss) < self.rank:
             self.rank, self.machine = rank(machine, loss), remove_dead(machine)
+
+    def __str__(self) -> str:
+        if self.machine is None:
+            return "nothing found yet"
+        return f"best {len(self.machine.links)} links{' (wrong)' if self.rank[0] else ''}"
 
     def save(self, folder: Path) -> int:
         """Write it; returns the code of a stopped command."""

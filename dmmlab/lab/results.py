@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +14,7 @@ from dmmlab.lab.figures import FORMATS, Picture, plain_text
 from dmmlab.lab.reports import table
 
 SHOWN, ROWS = 6, 40  # columns of results, and rows, that are printed
+FIRST = 3  # results of a run that are told when it ends
 FEW = 8  # values along the axis: then each is written there
 WIDE = 100  # times as large as the smallest: then an axis is logarithmic
 
@@ -27,6 +28,12 @@ def show_rows(rows: Sequence[Mapping[str, Any]], varied: Sequence[str], wanted: 
     more = {"runs": len(rows) - ROWS, "results": len(found) - SHOWN}
     left = [f"{count} more {what}" for what, count in more.items() if count > 0]
     return f"{shown}\n" + (f"and {', '.join(left)}: in the file\n" if left else "")
+
+
+def show_found(row: Mapping[str, Any], varied: Collection[str]) -> str:
+    """The first results of one run, in a line."""
+    numbers = [(name, row[name]) for name in _numbers([row], [*varied]) if not isinstance(row[name], bool)]
+    return ", ".join(f"{name} {value:.5g}" for name, value in numbers[:FIRST])
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> list[str]:

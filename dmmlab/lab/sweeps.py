@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 from dmmlab.engine.threads import engine_threads, usable_cores
 from dmmlab.files import DMMError, check_int, parse_json, read_json, write_json
-from dmmlab.lab.notebooks import Progress, describe_failure, plan_runs, run_one
+from dmmlab.lab.notebooks import describe_failure, plan_runs, read_seconds, run_one
 from dmmlab.lab.parameters import read_notebook, read_parameters, read_value, refuse_unknown
-from dmmlab.lab.results import plot_results, save_plot, show_rows
+from dmmlab.lab.progress import Progress
+from dmmlab.lab.results import plot_results, save_plot, show_found, show_rows
 from dmmlab.lab.tables import make_row, write_table
 
 if TYPE_CHECKING:
@@ -202,9 +204,12 @@ def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
 
     if not runs:
         return
+    where = f"{min(workers, len(runs))} at a time" if scheduler is None else f"by {scheduler}"
+    last = f"one took {read_seconds(runs[0].notebook):.0f} s when the notebook was last kept"
+    print(f"runs to do: {len(runs)}, {where}; {last}; starting", file=sys.stderr, flush=True)
     with ExitStack() as stack:
+        progress = stack.enter_context(Progress({str(run): 1.0 for run in runs}))
         client = stack.enter_context(connect(min(workers, len(runs)), scheduler))
-        bar = stack.enter_context(Progress(total=len(runs), unit="run", disable=None))
         futures = {}
         for run in runs:
             if run.entry:
@@ -219,7 +224,8 @@ def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:
                 write_json(run.folder / "run.json", entry)
             else:
                 entry = future.result()
-            bar.tell(run, entry)
+            row = make_row(run.notebook.stem, run.values, entry, run.folder)
+            progress.end(str(run), entry, show_found(row, run.values))
 
 
 def run_in_folder(notebook: Path, values: dict[str, Any], folder: Path) -> dict:

@@ -316,7 +316,7 @@ def test_a_full_disk_keeps_results_and_figures(project):
 
 
 def test_a_full_disk_ends_a_batch_with_a_line(project, capsys, monkeypatch):
-    def execute(path, values, environment):
+    def execute(path, values, environment, on_cell=None):
         notebook = nbformat.read(path, as_version=4)
         notebook.cells[1].outputs = [new_output("stream", text="x" * 5000)]
         return notebook, {}

@@ -203,8 +203,10 @@ def test_a_live_table_is_written_anew(capsys):
         board.add(row | {"task": "hist"})
         board.add(row | {"task": "hist", "exact": False})
     shown = capsys.readouterr().out
-    assert shown.count("\x1b[2A\x1b[J") == 2
-    last = shown.split("\x1b[J")[-1].splitlines()
+    parts = shown.split("\x1b[J")
+    assert [part.rpartition("\n")[2] for part in parts[:-1]] == ["\r", "\x1b[1A\r", "\x1b[2A\r", "\x1b[1A\r"]
+    assert parts[3].splitlines()[0].startswith("hist                         1/2       5")
+    last = parts[-1].splitlines()
     assert last[0].startswith("distinct                     1/2       5")
     assert last[-1] == "3 of 4 runs; 2 of 2 tasks found"
     assert "…" in last[0]

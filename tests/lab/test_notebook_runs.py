@@ -71,7 +71,7 @@ def stub(monkeypatch):
     monkeypatch.setattr(notebooks, "usable_cores", lambda: 1)
     runs = []
 
-    def execute(path, values, environment):
+    def execute(path, values, environment, on_cell=None):
         runs.append((path.name, values))
         return read_notebook(path), {}
 
@@ -287,7 +287,7 @@ def test_in_place_is_refused_with_parameters(project, stub):
 
 
 def test_a_notebook_edited_during_its_run_is_not_replaced(project, monkeypatch):
-    def edit(path, values, environment):
+    def edit(path, values, environment, on_cell=None):
         executed = read_notebook(path)
         write_notebook(project, path.name, "edited = True")
         return executed, {}
@@ -516,7 +516,7 @@ def test_a_notebook_with_workers_of_its_own_runs_alone(project, monkeypatch):
     write_notebook(project, "07-other.ipynb")
     running, neighbours, pairs = set(), {}, threading.Barrier(2)
 
-    def execute(path, values, environment):
+    def execute(path, values, environment, on_cell=None):
         running.add(path.name[:2])
         if path.name == "01-all.ipynb":
             time.sleep(0.2)  # for others to begin, if they would
@@ -566,11 +566,12 @@ def test_one_or_two_at_a_time_leave_the_same(project, monkeypatch, capsys):
     assert [entry["status"] for entry in left[0][1]] == ["done", "failed", "done"]
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 8
-    assert told[0] == f"notebooks to run: 3; kept in {project / 'runs-1'}"
-    assert [re.sub(r"[\d.]+ s$", "", line) for line in told[1:4]] == [
-        "02-fit.ipynb: done, ",
-        "03-wrong.ipynb: failed, ",
-        "05-plot.ipynb: done, ",
+    assert told[0].startswith("notebooks to run: 3, 1 at a time; last time ")
+    assert told[0].endswith(f"; kept in {project / 'runs-1'}")
+    assert [re.sub(r"[\d.]+ s|, about [\d:]+ left", "", line) for line in told[1:4]] == [
+        "02-fit.ipynb: done,  (1 of 3)",
+        "03-wrong.ipynb: failed,  (2 of 3, 1 failed)",
+        "05-plot.ipynb: done,  (3 of 3, 1 failed)",
     ]
 
 
@@ -652,7 +653,7 @@ def test_a_batch_in_the_background_is_not_stopped_by_ctrl_c(project, start_batch
 def test_what_was_interrupted_is_told_as_the_summary_so_far(project, monkeypatch, cores, capsys):
     folder = project / "data" / "runs"
 
-    def stop(path, values, environment):
+    def stop(path, values, environment, on_cell=None):
         if path.name == "05-plot.ipynb":
             wait_until(lambda: [*folder.glob("*/summary.json")])
             raise KeyboardInterrupt
@@ -687,7 +688,7 @@ def test_bits_are_compared_with_those_of_the_committed_notebook(project, monkeyp
     def notebook_of(text):
         return new_code_cell("1", outputs=[new_output("stream", text=text)] if text else [])
 
-    def execute(path, values, environment):
+    def execute(path, values, environment, on_cell=None):
         executed = read_notebook(path)
         executed.cells = [notebook_of(printed)]
         return executed, failure

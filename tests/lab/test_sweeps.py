@@ -381,7 +381,9 @@ def test_the_table_is_written_where_it_is_asked_for(project, stub):
 
 def test_a_log_gets_a_line_for_every_run(project, stub, capsys):
     sweep(9, {"seed": [13]})
-    assert capsys.readouterr().err == "seed=13: failed, 0.1 s\n"
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("runs to do: 1, 1 at a time; one took ")
+    assert told[1:] == ["seed=13: failed, 0.1 s (1 of 1, 1 failed)"]
 
 
 # ---- with kernels ----
