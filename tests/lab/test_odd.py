@@ -212,7 +212,9 @@ def test_an_odd_command_line_ends_with_a_line_and_leaves_whole_files(seed, tmp_p
 
 def test_ctrl_c_while_workers_begin_is_told_in_a_line(tmp_path):
     make_project(tmp_path / "project", nbformat.writes(notebook_of(parameters_cell(), FIT)).encode())
-    command = [sys.executable, "-m", "dmmlab", "sweep", "2", "--vary", "seed=0..1"]
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # jobs behind others may not
+    code = f"{listens}; from dmmlab.lab.cli import main; raise SystemExit(main(['sweep', '2', '--vary', 'seed=0..1']))"
+    command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=tmp_path / "project", stderr=subprocess.PIPE, start_new_session=True) as process:
         while not psutil.Process(process.pid).children():
             time.sleep(0.01)
