@@ -18,8 +18,8 @@ import graphviz
 import matplotlib
 
 from dmmlab.files import DMMError, atomic_write, check_int
-from dmmlab.lab.layers import Wire, layers_of, parts_of, places_of, short_names
-from dmmlab.machines import SOURCE_KINDS, Machine
+from dmmlab.lab.layers import Wire, is_source, layers_of, parts_of, places_of, short_names
+from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 
 MANY, HAIRLINE = 60, 150  # soft links: beyond the first a picture has no labels, beyond the second mere hairlines
@@ -32,7 +32,7 @@ UNFOLD = (
 POSITIVE, NEGATIVE, QUIET = "#0072B2", "#D55E00", "#888888"
 FILLS = {"accum": "#E6F0E3", "norm": "#FFF6DC", "dot": "#F4E9F2", "compare": "#E4F1F2"}
 SOURCE = {"shape": "ellipse", "fillcolor": "#EEEEEE"}
-SHAPES = dict.fromkeys(SOURCE_KINDS, SOURCE) | {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
+SHAPES = {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
 # Readers of an SVG may lack the first font. The label is Graphviz's own, but pygraphviz forgets that in the first graph
 # of a process.
 FONT = "DejaVu Sans,Verdana,sans-serif"
@@ -219,6 +219,8 @@ def _text(name: str) -> str:
 def _node(name: str, kind: str, cells: Mapping, shown: str) -> dict[str, str]:
     """The look of a neuron: a table of its outputs, the name that is shown, kind and inputs."""
     words = [shown] if name.startswith(kind) else [name, kind]
+    if name.startswith("letter-") and kind.startswith("letter "):
+        words = [kind]
     rows = [f'<TD CELLPADDING="4">{_text(word)}</TD>' for word in words]
     if (name, "outputs") in cells:
         rows.insert(0, f"<TD>{TABLE}<TR>{cells[name, 'outputs']}</TR></TABLE></TD>")
@@ -226,7 +228,7 @@ def _node(name: str, kind: str, cells: Mapping, shown: str) -> dict[str, str]:
         rows.append(f"<TD>{TABLE}<TR>{cells[name, 'inputs']}</TR></TABLE></TD>")
     table = f"<{TABLE}<TR>{'</TR><TR>'.join(rows)}</TR></TABLE>>"
     look = {"label": table, "tooltip": _text(f"{name} ({kind})"), "fillcolor": FILLS.get(kind, "white")}
-    return look | SHAPES.get(kind, {})
+    return look | (SOURCE if is_source(kind) else SHAPES.get(kind, {}))
 
 
 def sign_color(weight: float) -> str:

@@ -79,16 +79,6 @@ def stop_kernels() -> None:
                 os.killpg(process.pid, signal.SIGKILL)  # a kernel leads a group of its own
 
 
-def dask_setup(worker: Any) -> None:
-    """Called when a worker of Dask begins that was told to preload this module: Ctrl-C is for the one who began it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def dask_teardown(worker: Any) -> None:
-    """Called when such a worker is closed."""
-    stop_kernels()
-
-
 def execute(
     path: Path, values: dict[str, Any], environment: dict[str, str], on_cell: Callable[[int, int], object] | None = None
 ) -> tuple[NotebookNode, dict]:

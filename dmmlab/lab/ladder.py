@@ -20,10 +20,10 @@ from dmmlab.engine.threads import usable_cores
 from dmmlab.examples.ladder import LADDER, find_rung
 from dmmlab.files import DMMError, check_int, check_positive, read_json, write_json
 from dmmlab.lab.board import Board
+from dmmlab.lab.clusters import connect
 from dmmlab.lab.progress import Status
 from dmmlab.lab.project import output_root
 from dmmlab.lab.rungs import climb, code_hash
-from dmmlab.lab.sweeps import connect
 from dmmlab.lab.tables import write_table
 
 TEXTS = ("task", "source", "counterexample", "formula", "peers", "code")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dmmlab.engine.graphs import reached
 from dmmlab.machines import SOURCE_KINDS, Link, Machine
+from dmmlab.neurons import find_kind
 
 
 class Wire(NamedTuple):
@@ -34,9 +35,14 @@ def parts_of(machine: Machine, live_only: bool) -> tuple[dict[str, str], list[Wi
     return kinds, [wire for wire in wires if wire.link.from_neuron in live and wire.link.to_neuron in live]
 
 
+def is_source(kind: str) -> bool:
+    """Whether a kind emits by itself: those at the border, and every kind without inputs, such as "letter a"."""
+    return kind in SOURCE_KINDS or find_kind(kind).inputs == {}
+
+
 def _live(kinds: Mapping[str, str], wires: list[Wire]) -> set[str]:
     """Outputs, and neurons that lie on a way from a source to an output."""
-    sources = [name for name, kind in kinds.items() if kind in SOURCE_KINDS]
+    sources = [name for name, kind in kinds.items() if is_source(kind)]
     outputs = [name for name, kind in kinds.items() if kind == "output"]
     fed = reached(sources, [(link.from_neuron, link.to_neuron) for link, _, _ in wires])
     used = reached(outputs, [(link.to_neuron, link.from_neuron) for link, _, _ in wires])
@@ -73,7 +79,7 @@ def _ranks(kinds: Mapping[str, str], wires: list[Wire]) -> dict[str, int]:
     before = defaultdict(set)
     for link, _, _ in wires:
         before[link.to_neuron].add(link.from_neuron)
-    ranks = {name: 0 for name, kind in kinds.items() if kind in SOURCE_KINDS}
+    ranks = {name: 0 for name, kind in kinds.items() if is_source(kind)}
     for start in sorted(kinds, key=lambda name: kinds[name] != "output"):
         way = [start]  # from an output down to the neuron in hand
         while way:

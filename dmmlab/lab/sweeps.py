@@ -6,32 +6,28 @@ parameters, the package. Its run.json is written last: where that file is, the r
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dmmlab.engine.threads import engine_threads, usable_cores
+from dmmlab.engine.threads import usable_cores
 from dmmlab.files import DMMError, check_int, parse_json, read_json, write_json
+from dmmlab.lab.clusters import connect
 from dmmlab.lab.notebooks import describe_failure, plan_runs, read_seconds, run_one
 from dmmlab.lab.parameters import read_notebook, read_parameters, read_value, refuse_unknown
 from dmmlab.lab.progress import Progress
 from dmmlab.lab.results import plot_results, save_plot, show_found, show_rows
 from dmmlab.lab.tables import make_row, write_table
-
-if TYPE_CHECKING:
-    from distributed import LocalCluster
 
 TRIES = 3  # of a run whose kernel dies
 
@@ -159,44 +155,6 @@ def _digest(notebook: Path) -> str:
 
 def _key(code: str, values: dict[str, Any]) -> str:
     return hashlib.sha256((code + json.dumps(values, sort_keys=True)).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def connect(workers: int, scheduler: str | None) -> Iterator:
-    """The client of the Dask scheduler at an address, or of one that has so many processes of this computer.
-    Raises DMMError where none answers.
-    """
-    from distributed import Client
-
-    with ExitStack() as stack:
-        if scheduler is None:
-            stack.enter_context(engine_threads(1 if workers > 1 else None))
-            scheduler = stack.enter_context(_start_cluster(workers))
-        try:
-            client = Client(scheduler, set_as_default=False, timeout=5)
-        except (OSError, ValueError, TypeError) as error:
-            raise DMMError(f"scheduler {scheduler!r}: no answer ({error}); start one, or leave it out") from None
-        yield stack.enter_context(client)
-
-
-def _start_cluster(workers: int) -> LocalCluster:
-    from distributed import LocalCluster
-    from distributed.deploy.spec import close_clusters
-
-    try:
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            preload="dmmlab.lab.kernels",
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "localhost:0"},  # or it warns where 8787 is taken
-            silence_logs=logging.CRITICAL,
-        )
-    except BaseException:
-        # What was stopped while it began cannot be closed in order, and would say so; its processes end with this one.
-        atexit.unregister(close_clusters)
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        raise
 
 
 def _run_all(runs: list[_Run], workers: int, scheduler: str | None) -> None:

@@ -192,6 +192,19 @@ def test_live_only_wants_a_source():
     assert set(heights(draw(machine, live_only=True))) == {"output"}
 
 
+def test_letters_that_a_machine_looks_for_are_sources():
+    """Every kind without inputs is one: a circuit without them would not show which letters it reads."""
+    neurons = {"input": "input", "letter-a": "letter a", "letter-00": "letter bye", "dot": "dot", "output": "output"}
+    machine = Machine(neurons).link("dot.dict-1", "input.char", 1.0).link("output.dict-1", "dot.dot", 1.0)
+    machine = machine.link("dot.dict-2", "letter-a.char", 1.0).link("dot.dict-2", "letter-00.char", -1.0)
+    live = draw(machine, live_only=True)
+    height = heights(live)
+    assert height.keys() == neurons.keys()
+    assert height["input"] == height["letter-a"] == height["letter-00"] < height["dot"] < height["output"]
+    assert {"letter a", "letter bye"} < {*svg_texts(live)}  # the letter, where its neuron's name has a number
+    assert {"dot.dict-2 <- letter-a.char  1", "dot.dict-2 <- letter-00.char  -1"} < edges(live).keys()
+
+
 def test_layers_go_up_from_the_sources_to_the_output():
     height = heights(draw(chain(("output.dict-2", "eos.char", 1.0), ("compare-1.dict-2", "dot-1.dot", 1.0))))
     assert height["input"] == height["eos"]

@@ -210,7 +210,9 @@ def test_an_odd_command_line_ends_with_a_line_and_leaves_whole_files(seed, tmp_p
     check_files(before, read_all(root), asked)
 
 
-def test_ctrl_c_while_workers_begin_is_told_in_a_line(tmp_path):
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to-the-command", "to-all-in-the-terminal"])
+@pytest.mark.parametrize("after", [0, 1])
+def test_ctrl_c_while_workers_begin_is_told_in_a_line(after, send, tmp_path):
     make_project(tmp_path / "project", nbformat.writes(notebook_of(parameters_cell(), FIT)).encode())
     listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # jobs behind others may not
     code = f"{listens}; from dmmlab.lab.cli import main; raise SystemExit(main(['sweep', '2', '--vary', 'seed=0..1']))"
@@ -218,7 +220,8 @@ def test_ctrl_c_while_workers_begin_is_told_in_a_line(tmp_path):
     with subprocess.Popen(command, cwd=tmp_path / "project", stderr=subprocess.PIPE, start_new_session=True) as process:
         while not psutil.Process(process.pid).children():
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        time.sleep(after)
+        send(process.pid, signal.SIGINT)
         told = process.communicate(timeout=60)[1].decode()
     assert (process.returncode, told.splitlines()[-1]) == (130, "dmmlab: stopped")
     assert "Traceback" not in told
