@@ -5,7 +5,8 @@ a piecewise-linear g, and r is the answer, or what is left of u when the answer 
 due, r and u are known of every step before g is: whether there is such a g can be read off.
 
 Examples: parity g(u) = |u| with u = r − p; a sum modulo k; a carry, r = (u − y)/k; a remainder of a division,
-u = 2r + p and r = u − k·y; the largest so far, u = r − p and y = p + relu(u).
+u = 2r + p and r = u − k·y; the largest so far, u = r − p and y = p + relu(u); a switch that goes on above one number
+and off below another, u = 7r + p.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ OPEN = (
     *(Form(a, of_u=1.0, of_y=-float(k)) for k in BASES for a in (1.0, 2.0)),
     *(Form(of_u=1.0 / k, of_y=-1.0 / k) for k in BASES),
 )
+GAINS = tuple(Form(float(a)) for a in BASES)  # numbers may hold a switch where it is, until they are far from there
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Recurrence:
     def cost(self) -> float:
         """About how many neurons it takes, a link counting as a third of one; and weights that may be chance."""
         chance = sum(log2(abs(weight)) for _, weight in self.lookup if abs(weight) > 1) if self.learned else 0.0
-        return 1.5 + len(self.curve.bends) + len(self.lookup) / 3 + chance
+        gain = log2(self.form.a) / 2 if self.form in GAINS else 0.0
+        return 1.5 + len(self.curve.bends) + len(self.lookup) / 3 + gain + chance
 
 
 def find_recurrences(steps: Steps, side: int, held: bool) -> list[Recurrence]:
@@ -75,9 +78,10 @@ def find_recurrences(steps: Steps, side: int, held: bool) -> list[Recurrence]:
         known = len(lookups)
         lookups += _learned(steps, y)
         p = np.array([steps.look_up(lookup) for lookup in lookups])
-        for form in HELD if held else HELD + OPEN:
-            u = _known(steps, form, y, p)
-            target = y - form.c * p
+        for form in (*HELD, *(() if held else OPEN), *(GAINS if NUMBER in steps.read else ())):
+            some = p[:1] if form in GAINS else p  # the first reads numbers
+            u = _known(steps, form, y, some)
+            target = y - form.c * some
             extra = np.unique(y) if held else np.zeros(0)  # between steps p is zero, and r stays as it is
             for i, (row, answer) in enumerate(zip(u, target, strict=True)):
                 x, z = np.append(row, form.a * extra), np.append(answer, extra)

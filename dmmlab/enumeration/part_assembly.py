@@ -108,6 +108,8 @@ class PartAssembly(Assembly):
             case "window":
                 total = self.sum(self.pulse(a))
                 return self.add(total, self.scaled(self.wait(total, int(extra)), -1.0))
+            case "largest" | "smallest":
+                return self.extreme(self.pulse(a), int(extra), 1.0 if operation == "largest" else -1.0)
             case "norm":
                 return self.neuron("norm", "norm", dict=self.pulse(a))
         if b < 0:
@@ -121,6 +123,14 @@ class PartAssembly(Assembly):
             case "product":
                 return self.dot(x, y)
         return self.above(x, y) if operation == "above" else self.above(y, x)
+
+    def extreme(self, terms: Terms, steps: int, sign: float) -> Terms:
+        """The largest of a stream and of the steps before, or the smallest where the sign is -1, one tick later."""
+        most = self.wait(terms, 1)  # of the step before, when the stream is there
+        for _ in range(steps):
+            x, y = (most, terms) if sign > 0 else (terms, most)
+            most = self.add(self.wait(terms, 1), self.scaled(self.above(x, y), sign))
+        return most
 
     def delayed(self, number: int, tick: int) -> Terms:
         """A pulse, so many ticks after the step, by relays."""

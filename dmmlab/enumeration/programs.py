@@ -19,6 +19,7 @@ from dmmlab.enumeration.loops import find_recurrences
 from dmmlab.enumeration.part_assembly import PartAssembly
 from dmmlab.enumeration.parts import Parts
 from dmmlab.enumeration.regression import find_filter, find_readings
+from dmmlab.enumeration.slowing import slow_down
 from dmmlab.enumeration.streams import Streams
 from dmmlab.files import DMMError
 from dmmlab.learn.objective import SOLVED, Objective
@@ -152,4 +153,18 @@ def find_programs(task: Task) -> tuple[Machine, ...]:
     for cost in range(1, COSTS + 1):
         if right := search.programs(cost):
             return tuple(right)
-    return ()
+    return tuple(_slowed(search))
+
+
+def _slowed(search: Search) -> Iterator[Machine]:
+    """Programs for one step a tick, slowed down to the speed that the task asks for, where it asks for one."""
+    task, steps = search.task, search.parts
+    if search.streams or steps.speed is None:
+        return
+    every_tick = replace(task, ticks_per_character=1, ticks=None, any_latency=True).after(0)
+    every_tick = replace(every_tick, any_latency=True)
+    due = None if task.any_latency else task.latency
+    for machine in find_programs(every_tick):
+        slowed = slow_down(machine, every_tick.settled(machine).latency, steps, due)
+        if slowed is not None and search._solves(slowed, task):
+            yield slowed

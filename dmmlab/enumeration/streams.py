@@ -56,7 +56,9 @@ class Streams(Steps):
         pool.combine(cost, self.dot, aligned=True)
 
     def _look_back(self, cost: int) -> None:
-        """Parts as they were some steps before, and sums of their last steps; only cheap parts far back."""
+        """Parts as they were some steps before; sums, the largest and the smallest of their last steps. Only cheap parts
+        far back.
+        """
         pool = self.pulses
         i = pool.of_cost(cost - 2)[:FIRST]
         sums, later = self.sums(pool.values[i]), pool.begins[i] + 1
@@ -64,6 +66,12 @@ class Streams(Steps):
         for steps in range(1, FURTHEST + 1) if len(i) else ():
             earlier = self.before(earlier)
             pool.offer(sums - earlier, later, later, cost, ("window", i, -1, steps))
+        for sign in (1, -1) if len(i) and cost <= FAR + 1 else ():
+            most = earlier = sign * pool.values[i]
+            for steps in range(1, FURTHEST + 1):
+                earlier = self.before(earlier)
+                most = np.maximum(most, earlier)
+                pool.offer(sign * most, later, later, cost, ("largest" if sign > 0 else "smallest", i, -1, steps))
         i = pool.of_cost(cost - 1)[:FIRST]
         earlier, now = pool.values[i], pool.begins[i]
         for steps in range(1, 1 + (FURTHEST if cost <= FAR else 1)) if len(i) else ():
