@@ -39,9 +39,7 @@ class Automaton:
 
 
 def find_automaton(steps: Steps) -> Automaton | None:
-    """The smallest automaton; of several the one that changes least; None where there is no
-    such one of few states.
-    """
+    """The smallest automaton; of several the one that changes least; None where none of few states is the only one."""
     words = tuple(steps.words)
     if not steps.symbolic or len(words) < 2:
         return None
