@@ -34,9 +34,9 @@ def in_exact_units(machine: Machine) -> Machine:
             units |= _units([*group], into, units)
     vector = machine.vector()
     for i, link in enumerate(machine.links):
-        share = Fraction(units.get(link.to_neuron, 1), units.get(link.from_neuron, 1))
-        if share != 1:
-            vector[i] = float((weights[link] or Fraction(vector[i])) * share)
+        if {link.to_neuron, link.from_neuron} & units.keys():  # of the same unit too, for it may be off by a bit
+            weight = weights[link] or Fraction(vector[i])
+            vector[i] = float(weight * units.get(link.to_neuron, 1) / units.get(link.from_neuron, 1))
     return machine.with_vector(vector)
 
 
