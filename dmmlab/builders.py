@@ -115,16 +115,20 @@ def feedforward(
     for layer in range(1, layers + 1):
         group = {f"{kind.name}-{layer}-{copy}": kind for copy, kind in product(range(1, copies + 1), inner)}
         before = [(name, output) for name, kind in group.items() for output in _fields(kind.outputs)]
+        neurons |= {name: kind.name for name, kind in group.items()}
+        fixed += [link for name, kind in group.items() for link in _memory(name, kind)]
         back = [(name, output) for name, output in before if group[name].name in loops]
         for name, kind in group.items():
-            neurons[name] = kind.name
-            fixed += _memory(name, kind)
-            ends = [(name, to) for to in _fields(kind.inputs) if to != kind.memory]
-            read = [*sources, *(back if kind.name in loops else ())]
-            links += [Link(*end, *source) for end in ends for source in read]
+            links += _links_into(name, kind, [*sources, *(back if kind.name in loops else ())])
         sources = [*(sources if skip else constants), *before]
     links += [Link(*end, *source) for end in ANSWERS for source in (sources if skip else before)]
     return Machine({**neurons, "output": "output"}, fixed=_ones(fixed), links=links, dot_clip=dot_clip)
+
+
+def _links_into(name: str, kind: Kind, sources: Iterable[tuple[str, str]]) -> list[Link]:
+    """The links from all sources to all inputs of a neuron in a layer, but for its memory."""
+    ends = [(name, to) for to in _fields(kind.inputs) if to != kind.memory]
+    return [Link(*end, *source) for end in ends for source in sources]
 
 
 def _fields(of_kind: Mapping[str, str] | None) -> Iterable[str]:

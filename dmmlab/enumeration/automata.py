@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import isnan, log2, nan
 
 import numpy as np
@@ -39,19 +40,14 @@ class Automaton:
 
 
 def find_automaton(steps: Steps) -> Automaton | None:
-    """The smallest automaton; of several the one that changes least; None where there is no
-    such one of few states.
-    """
+    """The smallest automaton; of several the one that changes least; None where none of few states is the only one."""
     words = tuple(steps.words)
     if not steps.symbolic or len(words) < 2:
         return None
     letters = np.argmax([steps.read[word] for word in words], axis=0).tolist()
-    answers = [tuple(row) for row in steps.answers.tolist()]
-    ends = [*steps.begins[1:].tolist(), len(steps)]
-    strings = {
-        (*letters[begin:end],): [*zip(letters[begin:end], answers[begin:end], strict=True)]
-        for begin, end in zip(steps.begins.tolist(), ends, strict=True)
-    }  # each once, at whatever speeds
+    rows = [*zip(letters, map(tuple, steps.answers.tolist()), strict=True)]
+    ends = pairwise([*steps.begins.tolist(), len(steps)])
+    strings = {(*letters[begin:end],): rows[begin:end] for begin, end in ends}  # each once, at whatever speeds
     told = [answer for string in strings.values() for _, answer in string]
     for states in range(2, MOST_STATES + 1):
         if states * len(words) * EVIDENCE > len(told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,8 @@ ALIKE = 1e-9  # numbers that differ by less are one
 class Curve(NamedTuple):
     """constant + slope · x + Σ change · relu(sign · (x − at)), `bends` being pairs (at, change).
 
-    >>> curve_through(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0]), 4)
-    Curve(constant=0.0, slope=1.0, sign=1.0, bends=((1.0, -2.0),))
+    >>> [*curves_through(np.array([[0.0, 1.0, 2.0]]), np.array([0.0, 1.0, 0.0]), 4)]
+    [(0, Curve(constant=0.0, slope=1.0, sign=1.0, bends=((1.0, -2.0),)))]
     """
 
     constant: float
@@ -29,15 +30,22 @@ class Curve(NamedTuple):
         return self.constant + self.slope * x + sum(bent)
 
 
-def curve_through(x: Array, y: Array, most: int) -> Curve | None:
-    """The curve of the fewest bends through all points, at most so many; None where there is none."""
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
-    new = np.append(True, np.diff(x) > ALIKE)
-    first = np.flatnonzero(new)[np.cumsum(new) - 1]
-    if (np.abs(y - y[first]) > ALIKE).any():
-        return None
-    x, y = x[new], y[new]
+def curves_through(x: Array, y: Array, most: int, tried: int | None = None) -> Iterator[tuple[int, Curve]]:
+    """The curve of the fewest bends, at most so many, of each row of points, (rows, points), that has one; with the
+    number of the row. Of the rows in which no x has two y only so many are tried.
+    """
+    order = np.argsort(x, axis=1, kind="stable")
+    x, y = (np.take_along_axis(each, order, 1) for each in (x, np.broadcast_to(y, x.shape)))
+    new = np.diff(x, prepend=-np.inf) > ALIKE
+    two = (~new[:, 1:] & (np.abs(np.diff(y)) > ALIKE)).any(axis=1)
+    for row in np.flatnonzero(~two)[:tried].tolist():
+        curve = _curve(x[row, new[row]], y[row, new[row]], most)
+        if curve is not None:
+            yield row, curve
+
+
+def _curve(x: Array, y: Array, most: int) -> Curve | None:
+    """The curve through points whose x ascend, or None."""
     if len(x) < 2:
         return None
     slopes = np.diff(y) / np.diff(x)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.enumeration.curves import ALIKE, Curve, curve_through
+from dmmlab.enumeration.curves import ALIKE, Curve, curves_through
 from dmmlab.enumeration.parts import Parts
 from dmmlab.enumeration.steps import Array
 from dmmlab.enumeration.streams import Streams
@@ -101,16 +101,13 @@ def find_curves(rows: Rows, cost: int) -> list[Fit]:
     """Curves of parts of so many neurons that are right for all answers due; each bend is a number and
     a neuron, and costs two but for the first.
     """
-    chosen = np.flatnonzero(rows.costs == cost)
-    order = np.argsort(rows.values[chosen], axis=1, kind="stable")
-    x, y = np.take_along_axis(rows.values[chosen], order, 1), rows.wanted[order]
-    split = ((np.diff(x) < ALIKE) & (np.abs(np.diff(y)) > ALIKE)).any(axis=1)  # one x and two answers
-    found = []
-    for i in chosen[~split][:CURVES]:
-        curve = curve_through(rows.values[i], rows.wanted, min(BENDS, len(rows.wanted) // 5))
-        if curve is not None and curve.bends:
-            found.append(Fit(cost + 2 * len(curve.bends) - 1, curve.constant, curve=(int(rows.numbers[i]), curve)))
-    return found
+    chosen, most = np.flatnonzero(rows.costs == cost), min(BENDS, len(rows.wanted) // 5)
+    numbers = rows.numbers[chosen].tolist()
+    return [
+        Fit(cost + 2 * len(curve.bends) - 1, curve.constant, curve=(numbers[i], curve))
+        for i, curve in curves_through(rows.values[chosen], rows.wanted, most, CURVES)
+        if curve.bends
+    ]
 
 
 def _straight(values: Array, wanted: Array) -> tuple[Array, Array]:

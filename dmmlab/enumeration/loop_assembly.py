@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+from math import isnan
+
 from dmmlab.enumeration.assembly import ONE, Assembly, Terms
 from dmmlab.enumeration.automata import Automaton
 from dmmlab.enumeration.loops import Recurrence
 from dmmlab.enumeration.regression import Filter, Reading
+
+Move = tuple[int, int]  # a state, and the one that follows it
 
 
 def build_reading(to: Assembly, reading: Reading, due: int | None) -> tuple[Terms, int]:
@@ -86,37 +91,45 @@ def build_automaton(to: Assembly, found: Automaton) -> tuple[dict[int, Terms], i
     that leaves it, and one for each move to it, that the other state was there and such a word came. The first state is
     there when no other is.
     """
-    moves, states = found.moves, range(1, len(found.answers))
-    words = {
-        (state, to_state): tuple(i for i in range(len(found.words)) if moves[state, i] == to_state)
-        for state in range(len(found.answers))
-        for to_state in range(len(found.answers))
-    }
-    leave = {s: tuple(i for i in range(len(found.words)) if moves[s, i] != s) for s in states}
-    reads = {(s, s): (s, leave[s]) for s in states}  # the source of a move, and the words
-    reads |= {(k, s): (k, words[k, s]) for k in range(len(found.answers)) for s in states if k != s and words[k, s]}
-    output: dict[tuple[int, int], str] = {}
-    alone = len(found.answers) == 2 and leave[1] == words[0, 1]  # then one compare says both
-    for move in reads:
-        output[move] = f"{output[1, 1][:-5]}.false" if alone and move == (0, 1) else f"{to.new('compare')}.true"
-    there = {s: {output[move]: 1.0 for move in reads if move[1] == s} for s in states}
-    for move, (state, some) in reads.items():
-        if output[move].endswith(".false"):
-            continue
-        came = to.look_up(tuple((found.words[i], 1.0) for i in some))[0] if some else {}
-        name = output[move].rpartition(".")[0]
-        if move[0] == move[1]:
-            to.link(f"{name}.dict-1", there[state])
-            to.link(f"{name}.dict-2", came)
-        elif state:
-            to.link(f"{name}.dict-1", to.add(there[state], came))
-            to.link(f"{name}.dict-2", {ONE: 1.0})
-        else:
-            to.link(f"{name}.dict-1", came)
-            to.link(f"{name}.dict-2", to.add(*there.values()))
+    words, states = _words_of_moves(found), range(1, len(found.answers))
+    alone = len(found.answers) == 2 and words.get((0, 1)) == words[1, 1]  # then one compare says both
+    output: dict[Move, str] = {}
+    for move in words:
+        shared = alone and move == (0, 1)
+        output[move] = f"{output[1, 1][:-5]}.false" if shared else f"{to.new('compare')}.true"
+    there = [{}, *({output[move]: 1.0 for move in words if move[1] == s} for s in states)]
+    for move, some in words.items():
+        name, _, field = output[move].rpartition(".")
+        if field == "true":
+            came = to.look_up(tuple((word, 1.0) for word in some))[0] if some else {}
+            _build_move(to, name, move, came, there)
     sides = {}
     for side in (0, 1):
-        due = [0.0 if answer[side] != answer[side] else answer[side] for answer in found.answers]
+        due = [0.0 if isnan(answer[side]) else answer[side] for answer in found.answers]
         terms = [to.scaled(there[s], due[s] - due[0]) for s in states]
         sides[side] = to.add(*terms, {ONE: due[0]})
     return sides, 2
+
+
+def _words_of_moves(found: Automaton) -> dict[Move, list[str]]:
+    """The words of each move to a state but the first; for a state and itself those that leave it."""
+    states, last = range(len(found.answers)), range(1, len(found.answers))
+    words = {(s, s): [word for i, word in enumerate(found.words) if found.moves[s, i] != s] for s in last}
+    for move in product(states, last):
+        some = [word for i, word in enumerate(found.words) if found.moves[move[0], i] == move[1]]
+        if some and move not in words:
+            words[move] = some
+    return words
+
+
+def _build_move(to: Assembly, name: str, move: Move, came: Terms, there: list[Terms]) -> None:
+    """What the compare of a move reads: that the state was there, and whether a word of the move came."""
+    state, follower = move
+    if state == follower:
+        x, y = there[state], came
+    elif state:
+        x, y = to.add(there[state], came), {ONE: 1.0}
+    else:
+        x, y = came, to.add(*there)
+    to.link(f"{name}.dict-1", x)
+    to.link(f"{name}.dict-2", y)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmmlab.enumeration.curves import Curve, curve_through
+from dmmlab.enumeration.curves import ALIKE, Curve, curves_through
 from dmmlab.enumeration.steps import Array, Lookup, Steps
 from dmmlab.trees import NUMBER
 
@@ -54,7 +54,6 @@ class Recurrence:
     form: Form
     curve: Curve
     rest: float
-
     learned: bool = False  # whether the weights of the lookup were read off from the answers
 
     @property
@@ -80,15 +79,13 @@ def find_recurrences(steps: Steps, side: int, held: bool) -> list[Recurrence]:
         p = np.array([steps.look_up(lookup) for lookup in lookups])
         for form in (*HELD, *(() if held else OPEN), *(GAINS if NUMBER in steps.read else ())):
             some = p[:1] if form in GAINS else p  # the first reads numbers
-            u = _known(steps, form, y, some)
-            target = y - form.c * some
-            extra = np.unique(y) if held else np.zeros(0)  # between steps p is zero, and r stays as it is
-            for i, (row, answer) in enumerate(zip(u, target, strict=True)):
-                x, z = np.append(row, form.a * extra), np.append(answer, extra)
-                if _is_function(x, z):
-                    curve = curve_through(x, z, min(MOST_BENDS, len(asked) // 8))
-                    if curve is not None and abs(curve(np.zeros(1))[0]) < 1e-9:
-                        found.append(Recurrence(lookups[i], form, curve, float(rest), i >= known))
+            u, target = _known(steps, form, y, some), y - form.c * some
+            if held:  # between steps p is zero, and r stays as it is
+                kept = np.tile(np.unique(y), (len(some), 1))
+                u, target = np.hstack([u, form.a * kept]), np.hstack([target, kept])
+            for i, curve in curves_through(u, target, min(MOST_BENDS, len(asked) // 8)):
+                if abs(curve(np.zeros(1))[0]) < ALIKE:
+                    found.append(Recurrence(lookups[i], form, curve, float(rest), i >= known))
     return sorted(found, key=lambda each: each.cost)
 
 
@@ -102,12 +99,6 @@ def _known(steps: Steps, form: Form, y: Array, p: Array) -> Array:
         u[:, step] = form.a * r + form.b * p[:, step]
         r = form.of_u * u[:, step] + form.of_y * y[step]
     return u
-
-
-def _is_function(x: Array, y: Array) -> bool:
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
-    return not ((np.diff(x) < 1e-9) & (np.abs(np.diff(y)) > 1e-9)).any()
 
 
 def _lookups(steps: Steps, rest: float) -> Iterator[Lookup]:

@@ -56,9 +56,7 @@ class Streams(Steps):
         pool.combine(cost, self.dot, aligned=True)
 
     def _look_back(self, cost: int) -> None:
-        """Parts as they were some steps before; sums, the largest and the smallest of their last steps. Only cheap parts
-        far back.
-        """
+        """Parts as they were some steps before, cheap ones far back; of their last steps sums, largest, smallest."""
         pool = self.pulses
         i = pool.of_cost(cost - 2)[:FIRST]
         sums, later = self.sums(pool.values[i]), pool.begins[i] + 1

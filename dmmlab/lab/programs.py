@@ -18,8 +18,9 @@ from dmmlab.lab.stepper import step_through
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.synthesis.attempts import ROUND, STEPS, UNLOOPED
+from dmmlab.synthesis.examination import split
 from dmmlab.synthesis.liveness import remove_dead
-from dmmlab.synthesis.search import ATTEMPTS, rank, split, synthesize
+from dmmlab.synthesis.search import ATTEMPTS, rank, synthesize
 from dmmlab.synthesis.verification import verify
 
 LONG = 5000  # ticks of all strings together, of which more take minutes

@@ -48,7 +48,8 @@ class OutOfTimeError(Exception):
 
 
 def climb(name: str, seed: int, strings: int, longest: int, seconds: float) -> dict[str, Any]:
-    """Look for a program for a task of the ladder, for so many seconds at most, and examine what fits the examples.
+    """Look for a program for a task of the ladder, and examine what fits the examples. After so many seconds the round
+    that runs then is the last; all of the enumeration is one.
 
     Returns a row: exact (equal to the rule at every step of the examination), fits (gives all answers of the examples),
     links, neurons, seconds of the search, strings learned from and asked, how many of these failed and how many a table

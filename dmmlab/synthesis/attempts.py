@@ -20,6 +20,7 @@ from dmmlab.machines import Machine
 from dmmlab.synthesis import curriculum
 from dmmlab.synthesis.canonical_form import canonical, round_weights, simplify
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loop_units import in_exact_units
 from dmmlab.synthesis.loops import check_fixed, has_loop
 from dmmlab.synthesis.memories import memory_links
 from dmmlab.synthesis.pruning import ORDERS, cut, solve, train_sparse
@@ -179,7 +180,7 @@ class Attempts:
         if not self.keep <= link_names(form):
             return machine
         objective = self._objective(form)
-        return round_weights(form, lambda each: objective.data_loss(each.vector()) < SOLVED * SOLVED)
+        return in_exact_units(round_weights(form, lambda each: objective.data_loss(each.vector()) < SOLVED * SOLVED))
 
     def _objective(self, machine: Machine) -> Objective:
         return Objective(machine, self.task, memory_gradient=self.memory_gradient)

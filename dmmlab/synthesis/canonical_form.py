@@ -3,7 +3,8 @@
 accum and norm are homogeneous, compare is for positive factors, dot is bilinear: a factor may be moved from the links
 into a neuron to those out of it. Done from the sources to the output, with the commonest weight of each neuron made 1,
 this leaves one form for all machines that differ in units alone. In a loop, a neuron's unit is that of what it reads
-from before. Everything here keeps the answers as they are.
+from before, or such a share of it that the loop's weights are binary fractions (see `in_exact_units`). Everything here
+keeps the answers as they are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loop_units import in_exact_units
 from dmmlab.synthesis.loops import walk
 from dmmlab.synthesis.verification import largest_errors, random_strings
 from dmmlab.vvalues import from_leaves
@@ -48,7 +50,8 @@ def canonical(machine: Machine, free_dots: Collection[str] = ()) -> Machine:
         form = remove_dead(simplify(form, free_dots))
     form = orient_compares(form)
     strings, speeds = zip(*random_strings(40, seed=1, longest=40), strict=True)
-    return round_weights(form, lambda other: largest_errors(other, form, strings, speeds).max() <= SAME)
+    form = round_weights(form, lambda other: largest_errors(other, form, strings, speeds).max() <= SAME)
+    return in_exact_units(form)
 
 
 def fix_memories(machine: Machine) -> Machine:

@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from dmmlab.engine import Engine
-from dmmlab.files import check_int
+from dmmlab.files import DMMError, check_int
 from dmmlab.inputs import Step, Text
 from dmmlab.learn.due import read_due
-from dmmlab.learn.tasks import Task
+from dmmlab.learn.tasks import RIGHT, Task
 from dmmlab.machines import Machine
 from dmmlab.trees import NUMBER
 from dmmlab.vvalues import VValue, from_leaves
 
-RIGHT = 1e-6  # largest error, at any answer due, of a machine that is called right
 ASKED = 20  # steps of a string for which a function is asked, at most; it may be slow on long strings
 DRAWN = 200  # strings, to find one on which programs disagree
 CHUNK = 20  # strings run together; all at once would take much memory
@@ -110,16 +109,42 @@ def largest_errors_due(machine: Machine, test: Task) -> np.ndarray:
 
 def _table_right(test: Task, training: Task) -> int:
     """How many strings a table answers that has the training's beginnings of strings, and else its commonest answer."""
-    table: dict[tuple, tuple[float, float]] = {}
+    places: dict[tuple[int, Step], int] = {}  # beginnings by their numbers, for they share their beginnings; 0: nothing
+    table: dict[int, tuple[float, float]] = {}
     for string, due in zip(training.strings, training.due or (), strict=False):
-        table |= {tuple(string[: i + 1]): answer for i, answer in enumerate(due) if not np.isnan(answer).all()}
+        at = 0
+        for step, answer in zip(string, due, strict=True):
+            at = places.setdefault((at, step), len(places) + 1)
+            if not np.isnan(answer).all():
+                table[at] = answer
     usual = Counter(table.values()).most_common(1)[0][0] if table else (0.0, 0.0)
     right = 0
     for string, due in zip(test.strings, test.due or (), strict=True):
-        given = (table.get(tuple(string[: i + 1]), usual) for i in range(len(string)))
-        errors = np.abs(np.subtract([*given], due))
+        given, at = [], 0
+        for step in string:
+            at = places.get((at, step), -1)
+            given.append(table.get(at, usual))
+        errors = np.abs(np.subtract(given, due))
         right += bool((errors[~np.isnan(due)] <= RIGHT).all())
     return right
+
+
+def split(task: Task, holdout: float, seed: int) -> tuple[Task, Task | None]:
+    """A task of the examples to learn from, and one of the share that is held out; None where none is.
+    Raises DMMError for a share that leaves none to learn from.
+    """
+    if not 0 <= holdout < 1:
+        raise DMMError(f"holdout is {holdout!r}; it is a share of the examples, at least 0 and below 1")
+    different = [*dict.fromkeys(task.strings)]
+    count = int(round(holdout * len(different)))
+    if not count:
+        return task, None
+    chosen = np.random.default_rng([seed, 1]).choice(len(different), count, replace=False)
+    held = {different[i] for i in chosen}
+    learned = [i for i, string in enumerate(task.strings) if string not in held]
+    if not learned:
+        raise DMMError(f"holdout is {holdout!r}; it leaves none of {len(different)} examples to learn from")
+    return task.only(learned), task.only([i for i, string in enumerate(task.strings) if string in held])
 
 
 def draw_strings(task: Task, count: int, rng: np.random.Generator, longest: int) -> list[Text]:

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from dmmlab.builders import feedforward
 from dmmlab.engine.threads import engine_threads
 from dmmlab.enumeration.programs import find_programs
-from dmmlab.files import DMMError, check_int, read_json, write_json
+from dmmlab.files import DMMError, check_int
 from dmmlab.inputs import Text
 from dmmlab.learn.objective import SOLVED
 from dmmlab.learn.tasks import Task
@@ -31,7 +31,8 @@ from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.attempts import Attempts, link_names
 from dmmlab.synthesis.canonical_form import signatures
-from dmmlab.synthesis.examination import Examination, Function, disagreement
+from dmmlab.synthesis.checkpoints import Candidates, Checkpoint, History
+from dmmlab.synthesis.examination import Examination, Function, disagreement, split
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.loops import has_loop
 from dmmlab.synthesis.memories import at_several_speeds
@@ -39,10 +40,6 @@ from dmmlab.synthesis.verification import Verification, verify
 
 ATTEMPTS = 12
 QUESTIONS = 5  # strings on which a reference is asked, one after another, for the program was wrong there
-FORMAT = "dmmlab synthesis 3"
-
-Candidates = list[tuple[Machine, float]]  # what attempts ended with, and its data loss; infinite if it is of no use
-History = list[dict[str, Any]]
 
 
 @dataclass(repr=False)
@@ -125,7 +122,7 @@ def synthesize(
     if task.due is None and (reference is not None or holdout):
         raise DMMError("a reference or a holdout is for tasks of examples; a teacher is asked anyway")
     learned, test = split(task, holdout, check_int("seed", seed, 0))
-    limit, path = check_int("attempts", attempts), None if checkpoint is None else Path(checkpoint)
+    limit, kept = check_int("attempts", attempts), Checkpoint(None if checkpoint is None else Path(checkpoint))
     wrong: Text | None = None
     bar = tqdm(disable=not progress, bar_format="{desc} [{elapsed}]")
     with bar, np.errstate(all="ignore"):  # attempts may diverge
@@ -136,9 +133,9 @@ def synthesize(
             learned = at_several_speeds(learned) if has_loop(wired) else learned
             looped = _default_architecture(learned, loops=True) if small and not keep else None
             search = Attempts(learned, seed, wired, memory_gradient, frozenset(keep), cut_order, small, looped)
-            result = _run(search, limit, path, on_round, bar, test if reference is None else reference)
+            result = _run(search, limit, kept, on_round, bar, test if reference is None else reference)
             wrong = None if reference is None else result.verification.counterexample
-            if wrong is None:
+            if wrong is None or wrong in learned.strings:  # what it was told already would not help
                 break
     return result
 
@@ -166,41 +163,21 @@ def _default_architecture(task: Task, loops: bool = False) -> Machine:
     else:
         kinds = [find_kind(kind) for kind in task.teacher.neurons.values()]
         letters = [word for kind in kinds if kind.name.startswith("letter ") for word in kind.characters]
-    machine = feedforward(dot_clip=task.dot_clip, letters=letters)
-    if loops:
-        machine = feedforward(2, 2, dot_clip=task.dot_clip, letters=letters, loops=["compare"])
+    layers = {"layers": 2, "loops": ["compare"]} if loops else {}
+    machine = feedforward(dot_clip=task.dot_clip, letters=letters, **layers)
     return machine.reading_values() if task.has_values else machine
-
-
-def split(task: Task, holdout: float, seed: int) -> tuple[Task, Task | None]:
-    """A task of the examples to learn from, and one of the share that is held out; None where none is.
-    Raises DMMError for a share that leaves none to learn from.
-    """
-    if not 0 <= holdout < 1:
-        raise DMMError(f"holdout is {holdout!r}; it is a share of the examples, at least 0 and below 1")
-    different = [*dict.fromkeys(task.strings)]
-    count = int(round(holdout * len(different)))
-    if not count:
-        return task, None
-    chosen = np.random.default_rng([seed, 1]).choice(len(different), count, replace=False)
-    held = {different[i] for i in chosen}
-    learned = [i for i, string in enumerate(task.strings) if string not in held]
-    if not learned:
-        raise DMMError(f"holdout is {holdout!r}; it leaves none of {len(different)} examples to learn from")
-    return task.only(learned), task.only([i for i, string in enumerate(task.strings) if string in held])
 
 
 def _run(
     search: Attempts,
     limit: int,
-    checkpoint: Path | None,
+    checkpoint: Checkpoint,
     on_round: Callable | None,
     bar: tqdm,
     reference: Task | Function | None,
 ) -> Synthesis:
     """Attempts until the shortest program was found twice, or one by enumeration, or as many as are allowed."""
-    resumed = checkpoint is not None and checkpoint.exists()
-    candidates, history = _load(checkpoint, search) if resumed else ([], [])
+    candidates, history = checkpoint.begin(search)
     while len(candidates) < limit and not _found(candidates, search.enumerate):
         before, links, begin = None, link_names(search.architecture), time.perf_counter()
         for stage, machine, loss, refused in search.rounds(len(candidates)):
@@ -222,8 +199,7 @@ def _run(
             before, links, begin = entry["loss"], link_names(machine), time.perf_counter()
         useful = np.isfinite(loss) and search.keep <= links
         candidates.append((remove_dead(machine), loss if useful else np.inf))
-        if checkpoint is not None:
-            _save(checkpoint, search, candidates, history)
+        checkpoint.save()
     return _result(search.task, candidates, history, reference)
 
 
@@ -265,24 +241,3 @@ def _result(task: Task, candidates: Candidates, history: History, reference: Tas
     others = find_programs(task) if "enumerate" in {entry["stage"] for entry in history} else ()
     question = disagreement(machine, others, task) if others and reference is None else None
     return Synthesis(machine, loss, verification, history, [each for each, _ in ranked], question)
-
-
-def _save(path: Path, search: Attempts, candidates: Candidates, history: History) -> None:
-    found = [[each.to_dict(), loss if np.isfinite(loss) else None] for each, loss in candidates]
-    write_json(path, {"format": FORMAT, "run": search.fingerprint(), "candidates": found, "history": history})
-
-
-def _load(path: Path, search: Attempts) -> tuple[Candidates, History]:
-    content = read_json(path, "checkpoint")
-    try:
-        if content["format"] != FORMAT:
-            raise ValueError("another format")
-        same, history = content["run"] == search.fingerprint(), content["history"]
-        candidates: Candidates = []
-        for machine, loss in content["candidates"] if same else []:
-            candidates.append((Machine.from_dict(machine), np.inf if loss is None else float(loss)))
-    except (KeyError, TypeError, ValueError) as error:
-        raise DMMError(f"{path}: this is no checkpoint of a synthesis ({error}); delete it to begin anew") from None
-    if not same:
-        raise DMMError(f"{path}: this checkpoint is of another task, seed or setting; name another file, or delete it")
-    return candidates, history

@@ -12,9 +12,9 @@ import numpy as np
 from dmmlab.engine import Engine
 from dmmlab.files import DMMError, check_int
 from dmmlab.inputs import Inputs, Text
-from dmmlab.learn.tasks import Task
+from dmmlab.learn.tasks import RIGHT, Task
 from dmmlab.machines import Machine
-from dmmlab.synthesis.examination import CHUNK, RIGHT, Examination, Function, draw_test, examine
+from dmmlab.synthesis.examination import CHUNK, Examination, Function, draw_test, examine
 
 EXACT = RIGHT  # largest error, at any tick of any string, of a machine that is called exact
 LETTERS = alphabets.ascii_letters + alphabets.digits + alphabets.punctuation + " "

@@ -12,8 +12,8 @@ import dmmlab as dmm
 from dmmlab.enumeration.fitting import fits, rows_of
 from dmmlab.enumeration.parts import Parts
 from dmmlab.enumeration.programs import find_programs
+from dmmlab.synthesis.examination import split
 from dmmlab.synthesis.export import to_python
-from dmmlab.synthesis.search import split
 
 
 def sign(x):

@@ -7,7 +7,7 @@ import dmmlab as dmm
 from dmmlab.engine import Engine
 from dmmlab.enumeration.assembly import Assembly
 from dmmlab.enumeration.automata import Automaton, find_automaton
-from dmmlab.enumeration.curves import curve_through
+from dmmlab.enumeration.curves import curves_through
 from dmmlab.enumeration.loop_assembly import build_automaton
 from dmmlab.enumeration.programs import find_programs
 from dmmlab.enumeration.steps import Steps
@@ -63,15 +63,23 @@ def test_the_latency_is_the_smallest_at_which_a_machine_is_right():
 )
 def test_a_curve_is_read_off_from_points_beside_its_bends(function, bends):
     x = np.random.default_rng(0).uniform(-4, 4, 60)
-    curve = curve_through(x, function(x), 4)
+    ((row, curve),) = curves_through(x[None], function(x), 4)
     everywhere = np.linspace(-9, 9, 50)
+    assert row == 0
     assert len(curve.bends) == bends
     assert np.abs(curve(everywhere) - function(everywhere)).max() < 1e-9
 
 
 def test_a_curve_has_one_value_and_not_too_many_bends():
-    assert curve_through(np.array([1.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0]), 4) is None
-    assert curve_through(np.arange(9.0), np.arange(9.0) % 2, 4) is None
+    assert [*curves_through(np.array([[1.0, 1.0, 2.0]]), np.array([0.0, 1.0, 1.0]), 4)] == []
+    assert [*curves_through(np.arange(9.0)[None], np.arange(9.0) % 2, 4)] == []
+
+
+def test_rows_that_are_no_functions_are_not_counted_among_those_tried():
+    x, y = np.array([[1.0, 1.0, 2.0], [0.0, 1.0, 2.0], [2.0, 0.0, 1.0]]), np.array([0.0, 1.0, 2.0])
+    assert [row for row, _ in curves_through(x, y, 1)] == [1, 2]
+    assert [row for row, _ in curves_through(x, y, 1, tried=1)] == [1]
+    assert [row for row, _ in curves_through(x, x**2, 1)] == [0, 1, 2]
 
 
 def random_automaton(rng: np.random.Generator) -> Automaton:

@@ -11,11 +11,15 @@ from test_pruning import apart, sub_machine
 
 from dmmlab.builders import handcrafted_detector, write_program
 from dmmlab.engine import run
+from dmmlab.enumeration.programs import find_programs
+from dmmlab.examples.ladder import find_rung, ladder_task
 from dmmlab.files import DMMError
+from dmmlab.inputs import Inputs
 from dmmlab.machines import SOURCES, Link, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.synthesis.canonical_form import canonical, round_weights, same_program, signatures, simplify
 from dmmlab.synthesis.liveness import remove_dead
+from dmmlab.synthesis.loop_units import in_exact_units
 from dmmlab.synthesis.verification import largest_errors, random_strings
 from dmmlab.vvalues import from_leaves
 
@@ -456,6 +460,25 @@ def test_units_and_repetitions_make_no_other_loops(name):
             assert len(canonical(other).links) == len(form.links)
     changed = form.with_vector(form.vector() * [2.0, *[1.0] * (len(form.links) - 1)])
     assert not same_program(changed, machine)
+
+
+@pytest.mark.parametrize("name", ["dithering", "div 7", "base 3 addition"])
+def test_a_loop_that_is_exact_on_long_strings_is_so_in_canonical_form(name):
+    machine, rng = find_programs(ladder_task(name))[0], np.random.default_rng(0)
+    long = Inputs([find_rung(name).draw(rng, 500)]).strings, [1]
+    assert largest_errors(canonical(machine), machine, *long)[0] == 0.0
+    for _ in range(3):
+        other = moved(machine, rng)
+        assert np.abs(canonical(other).vector() - canonical(machine).vector()).max() == 0.0
+        assert largest_errors(canonical(other), machine, *long)[0] == 0.0
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.1 * 2**0.5, 1.0), (1.0, 1 / 3, 0.5), (0.5, 0.75, 3.0)])
+def test_loops_without_units_in_which_they_are_exact_stay_as_they_are(weights):
+    text = "norm.dict <- input.char\nnorm.dict <- norm.norm\noutput.dict-1 <- norm.norm"
+    machine = write_program(text).with_vector(weights)
+    assert in_exact_units(machine).vector().tolist() == [*weights]
+    assert in_exact_units(DETECTOR) == DETECTOR
 
 
 def test_a_memory_by_a_soft_link_is_a_memory():

@@ -97,6 +97,38 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path):
     assert again.machine == undisturbed.machine
 
 
+FEW = Task.from_examples(["a", "ab"], [[1], [1, 1]], ticks_per_step=4)
+SUMS = feedforward(1, 1, kinds=("accum", "dot"), letters="ab")
+
+
+@pytest.mark.parametrize("options", [{"attempts": 1}, {"attempts": 2, "architecture": SUMS}], ids=["small", "layers"])
+def test_a_search_stopped_after_an_added_example_goes_on_with_it(options, tmp_path, monkeypatch):
+    monkeypatch.setattr("dmmlab.synthesis.search.QUESTIONS", 1)
+    checkpoint, rounds = tmp_path / "run.json", []
+    run = {"task": FEW, "reference": lambda x: x.count("a"), "progress": False, **options}
+    undisturbed = synthesize(**run, on_round=lambda entry, machine: rounds.append(entry["attempt"]))
+    second = len(rounds) - len(undisturbed.history)  # rounds before the example was added
+    assert second > 0
+    last = next(i for i in range(second, len(rounds)) if rounds[i] == max(rounds))  # the first of the last attempt
+    done = []
+
+    def stop(entry, machine):
+        done.append(entry)
+        if len(done) > last:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(**run, checkpoint=checkpoint, on_round=stop)
+    done.clear()
+    resumed = synthesize(**run, checkpoint=checkpoint, on_round=lambda entry, machine: done.append(entry))
+    assert len(done) == len(rounds) - last  # nothing that was finished is done again
+    assert resumed.machine == undisturbed.machine
+    assert resumed.programs == undisturbed.programs
+    assert without_seconds(resumed.history) == without_seconds(undisturbed.history)
+    with refused("another", start=checkpoint):
+        synthesize(**run | {"task": FEW.with_example("b", len)}, checkpoint=checkpoint)
+
+
 def test_a_finished_run_goes_on_when_more_attempts_are_asked(tmp_path):
     checkpoint, task = tmp_path / "run.json", {**SMALL, "architecture": feedforward(2, 1), "progress": False}
     synthesize(**task, attempts=1, checkpoint=checkpoint)
@@ -146,7 +178,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_left_alone(tmp_path):
         with refused("another", start=checkpoint):
             synthesize(**{**SMALL, **other}, checkpoint=checkpoint, progress=False)
         assert checkpoint.read_bytes() == before
-    for damage in (b"", b"[]", b'{"format": "dmmlab synthesis 2"}', before.replace(b'"history"', b'"story"')):
+    for damage in (b"", b"[]", b'{"format": "dmmlab synthesis 3"}', before.replace(b'"history"', b'"story"')):
         checkpoint.write_bytes(damage)
         with refused(start=checkpoint):
             synthesize(**SMALL, checkpoint=checkpoint, progress=False)
