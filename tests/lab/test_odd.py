@@ -20,7 +20,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import dmmlab as dmm
-from dmmlab.lab.cli import _make_parser
+from dmmlab.lab.cli import _make_parser, main
 
 SEEDS = range(int(os.environ.get("ODD", "10")))
 ENOUGH = 15  # seconds until a command gets Ctrl-C
@@ -233,6 +233,22 @@ def test_odd_command_lines_have_every_command_and_option():
         for action in actions:
             held = next((options[each] for each in action.option_strings if each in options), "argument")
             assert (action.nargs == 0) == (held is None), (name, action.option_strings)
+
+
+def test_odd_files_are_read_or_refused_in_a_line(tmp_path, monkeypatch, capsys):
+    root = tmp_path / "project"
+    make_project(root, b"")
+    monkeypatch.chdir(root)
+    before = read_all(root)
+    good = {"examples.csv", "bom.csv", "nul.csv", "a 'file' \"of\" mine.csv", "machine.json", "bom.json"}
+    places = {"circle.csv", "folder.csv", "missing.csv", "examples.csv/x", "/proc/self/mem", "", "a\0b", "x" * 5000}
+    for name in [*before, *places]:
+        codes = {main(["check", "machine.json", str(name)]), main(["check", str(name), "examples.csv"])}
+        told = [line for line in capsys.readouterr().err.splitlines() if "compiling the engine" not in line]
+        assert codes == ({1, 2} if str(name) in good else {2}), name
+        assert len(told) == 3 - len(codes) and all(line.startswith("dmmlab: ") for line in told), told
+        assert str(name) not in places or not any("UTF-8" in line for line in told), told
+    assert read_all(root) == before
 
 
 @pytest.mark.parametrize("seed", SEEDS)
