@@ -85,8 +85,8 @@ class OwnKernelManager(AsyncKernelManager):
         if os.name == "posix" and len(self.folder) < 80:  # names of sockets are short
             self.transport, self.ip = "ipc", f"{self.folder}/kernel"
         self.connection_file = f"{self.folder}/kernel.json"
-        own = {"env": {**self.environment, **_homes(self.folder)}, "stderr": self.said}
-        await super().start_kernel(**own, **options)
+        options |= {"env": {**self.environment, **_homes(self.folder)}, "stdout": self.said, "stderr": self.said}
+        await super().start_kernel(**options)
         processes.append(self.provisioner.process)
         if stopping.is_set():
             stop_kernels()

@@ -505,6 +505,19 @@ def test_a_kernel_that_fails_outside_of_cells_says_why_in_the_summary_and_not_on
     assert "Traceback (most recent call last):" in kept.cells[0].outputs[0].traceback
 
 
+def test_what_a_kernel_writes_past_its_cells_is_not_shown(project, monkeypatch, capfd):
+    write_notebook(
+        project, "02-fit.ipynb", "import os\nfor file in (1, 2): os.write(file, b'unseen \\xff')", "print(2)"
+    )
+    for watched in (False, True):
+        if watched:
+            monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)  # with it kernels do not catch what is so written
+        (entry,) = run_notebooks([2])
+        out, told = capfd.readouterr()
+        assert entry["status"] == "done"
+        assert "unseen" not in out + told
+
+
 def test_a_kernel_that_does_not_start_is_a_failure(project, monkeypatch):
     monkeypatch.setattr("ipykernel.kernelspec.get_kernel_dict", lambda **_: {"argv": ["no-such-program"]})
     (entry,) = run_notebooks([2])

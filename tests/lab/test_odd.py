@@ -20,10 +20,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import dmmlab as dmm
+from dmmlab.engine.jit import call
+from dmmlab.engine.threads import interrupts_later
 from dmmlab.lab.cli import _make_parser, main
 
 SEEDS = range(int(os.environ.get("ODD", "10")))
-ENOUGH = 15  # seconds until a command gets Ctrl-C
+ENOUGH = 25  # seconds until a command gets Ctrl-C
 PATIENCE = 120  # seconds that a notebook may take, or anything after Ctrl-C: twice what is bearable, for busy computers
 # A job behind others may not get Ctrl-C, so a command asks for it anew.
 BEGIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -133,6 +135,7 @@ def check_gone(root):
 
 
 def check_end(code, out, told):
+    code = 130 if code == -signal.SIGINT else code  # for a shell they are the same: Ctrl-C came after the last line
     assert code in (0, 1, 2, 130), (code, told)
     assert "Traceback" not in out + told, told
     if code == 2:
@@ -249,6 +252,89 @@ def test_odd_files_are_read_or_refused_in_a_line(tmp_path, monkeypatch, capsys):
         assert len(told) == 3 - len(codes) and all(line.startswith("dmmlab: ") for line in told), told
         assert str(name) not in places or not any("UTF-8" in line for line in told), told
     assert read_all(root) == before
+
+
+@pytest.mark.parametrize("option", ["--speed", "--latency"])
+@pytest.mark.parametrize("ticks", ["1" + "0" * 8, "1" + "0" * 20])
+def test_more_ticks_than_memory_holds_are_refused(option, ticks, tmp_path, monkeypatch, capsys):
+    make_project(tmp_path / "project", b"")
+    monkeypatch.chdir(tmp_path / "project")
+    assert main(["check", "machine.json", "examples.csv", option, ticks]) == 2
+    assert main(["synthesize", "examples.csv", option, ticks]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and all("too many" in line for line in told), told
+    assert not Path("data").exists()
+
+
+LINES = [["run", "a\nb"], ["figures", "a\nb"], ["check", "a\r\nb", "x"], ["sweep", "a\nb", "--vary", "seed=1"]]
+LINES += [
+    ["new-notebook", "a", "b\nc"],
+    ["list", "a\n"],
+    ["a\nb"],
+    ["ladder", "--rung", "\n1\nx"],
+    ["figures", "--for", "\n"],
+]
+
+
+@pytest.mark.parametrize("arguments", LINES)
+def test_arguments_with_line_ends_are_refused_in_a_line(arguments, tmp_path, monkeypatch, capsys):
+    make_project(tmp_path / "project", nbformat.writes(notebook_of(parameters_cell(), FIT)).encode())
+    monkeypatch.chdir(tmp_path / "project")
+    try:
+        code = main(arguments)
+    except SystemExit as stop:  # argparse tells the usage first
+        code = stop.code
+    check_end(code, *capsys.readouterr())
+    assert code == 2
+
+
+HUGE = [
+    ["sweep", "2", "--vary", "seed=0..99999999999999"],
+    ["sweep", "2", "--vary", "seed=0..999", "--vary", "rate=" + ",".join(map(str, range(999)))],
+    ["sweep", "2", "--vary", "seed=0.." + "9" * 5000],
+    ["ladder", "--seeds", "1" + "0" * 20],
+    ["ladder", "--strings", "1" + "0" * 20],
+    ["ladder", "--longest", "1" + "0" * 20],
+]
+
+
+@pytest.mark.parametrize("arguments", HUGE, ids=range(len(HUGE)))
+def test_more_than_anybody_waits_for_is_refused_before_it_fills_the_memory(arguments, tmp_path, monkeypatch, capsys):
+    make_project(tmp_path / "project", nbformat.writes(notebook_of(parameters_cell(), FIT)).encode())
+    monkeypatch.chdir(tmp_path / "project")
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "too many" in line or "does not read as int" in line
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("do", [interrupts_later, None], ids=["block", "compiled"])
+def test_ctrl_c_waits_for_the_end(do):  # llvmlite tells a traceback and goes on where it arrives while it compiles
+    done = []
+
+    def work():
+        signal.raise_signal(signal.SIGINT)
+        done.append(True)
+
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            if do is None:
+                call(work, float)
+            else:
+                with do() as held:
+                    assert held
+                    work()
+        assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def test_too_little_memory_is_told_in_a_line(monkeypatch, capsys):
+    monkeypatch.setattr("dmmlab.lab.notebooks.describe_notebooks", lambda: bytearray(10**18))
+    assert main(["list"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("dmmlab: this computer has not enough memory")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
