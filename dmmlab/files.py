@@ -41,15 +41,20 @@ def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
 
     `what` names the file's role in the error message. Raises DMMError that begins with the path.
     """
+    text = read_text(path, what)
+    with errors_at(Path(path)):
+        return parse_json(text)
+
+
+def read_text(path: str | os.PathLike, what: str) -> str:
+    """Read a text file; `what` names its role in the error message. Raises DMMError that begins with the path."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets and editors of Windows begin with a mark
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets and editors of Windows begin with a mark
     except UnicodeDecodeError:
-        raise DMMError(f"{path}: this {what} is not UTF-8 text; save it as UTF-8 JSON") from None
+        raise DMMError(f"{path}: this {what} is not UTF-8 text; save it as UTF-8") from None
     except (OSError, ValueError) as error:
         raise DMMError(f"{path}: cannot read this {what} ({error}); check the path") from None
-    with errors_at(path):
-        return parse_json(text)
 
 
 def parse_json(text: str) -> Any:

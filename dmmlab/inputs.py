@@ -16,6 +16,7 @@ from dmmlab.vvalues import VValue
 Step = str | float | VValue
 Text = str | tuple[Step, ...]
 AFTER_END = ("repeat", "nothing")
+MOST_TICKS = 10**8  # times strings: answers to more would take gigabytes
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Inputs:
     a family is several. A list has any steps: a word w is the V-value {w: 1}, a number x is {":number": x}, and a dict
     or V-value is itself; the input emits one at a time. So what people call a character may be given whole, as a word:
     ("e\u0301", "\U0001f1eb\U0001f1f7"). All are kept as tuples. Raises DMMError for no strings, one without steps,
-    ticks or speeds below 1.
+    ticks or speeds below 1, and more ticks than memory holds.
 
     Args:
         strings: the streams.
@@ -55,6 +56,9 @@ class Inputs:
             len(string) * speed + 20 if given is None else check_int("ticks", given)
             for string, speed, given in zip(strings, speeds, self._one_each("ticks", strings), strict=True)
         ]
+        if len(strings) * max(ticks) > MOST_TICKS:
+            told = f"{len(strings)} strings of up to {max(ticks)} ticks are too many"
+            raise DMMError(f"{told}; {MOST_TICKS:,} in all fit, so give fewer or shorter strings, or a faster speed")
         vars(self).update(strings=tuple(strings), ticks=tuple(ticks), ticks_per_character=tuple(speeds))
 
     def _one_each(self, name: str, strings: Sequence[Text]) -> Sequence:

@@ -10,6 +10,8 @@ from threading import Timer
 
 from numba import njit
 
+from dmmlab.engine.threads import interrupts_later
+
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 _ready: set[object] = set()
@@ -35,7 +37,8 @@ def call(function: Callable, dtype: type, *arguments: object) -> None:
     timer.daemon = True
     timer.start()
     try:
-        function(*arguments)
+        with interrupts_later():  # the compiler forgets one that meets it at work
+            function(*arguments)
     finally:
         timer.cancel()
     _ready.add((function, dtype))

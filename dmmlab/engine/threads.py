@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -90,3 +92,21 @@ def engine_threads(count: int | None) -> Iterator[None]:
     finally:
         if mine:
             del os.environ["DMMLAB_THREADS"]
+
+
+@contextmanager
+def interrupts_later() -> Iterator[bool]:
+    """Ctrl-C waits for the end of the block. Gives whether it does: elsewhere than in the main
+    thread, and where it is ignored, none arrives.
+    """
+    usual, pressed = signal.getsignal(signal.SIGINT), []
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield False
+        return
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield True
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if pressed:
+        raise KeyboardInterrupt

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import dmmlab
 from dmmlab.files import DMMError
@@ -36,13 +37,24 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except DMMError as error:
-        print(f"dmmlab: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
+    except MemoryError as error:
+        return _refuse(f"this computer has not enough memory for that; ask for less ({error})")
     except KeyboardInterrupt as stop:
         if stop.args and stop.args[0]:
             _print_summary(stop.args[0])
         print("dmmlab: stopped", file=sys.stderr)
         return 130
+
+
+def _refuse(message: str) -> int:
+    print("dmmlab:", _one_line(message), file=sys.stderr)
+    return 2
+
+
+def _one_line(message: str) -> str:
+    """What was given may have line ends."""
+    return " ".join(message.splitlines())
 
 
 def _check_text(arguments: list[str]) -> None:
@@ -54,6 +66,11 @@ def _check_text(arguments: list[str]) -> None:
             raise DMMError(f"argument {argument!r} is no UTF-8 text; write it anew") from None
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(_one_line(message))
+
+
 class _Version(argparse.Action):
     """Looked up only where it is asked for."""
 
@@ -63,7 +80,7 @@ class _Version(argparse.Action):
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dmmlab", description="Work with the notebooks and machines of this project.")
+    parser = _Parser(prog="dmmlab", description="Work with the notebooks and machines of this project.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True)
 

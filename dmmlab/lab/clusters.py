@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
-from dmmlab.engine.threads import engine_threads
+from dmmlab.engine.threads import engine_threads, interrupts_later
 from dmmlab.files import DMMError
 from dmmlab.lab.kernels import stop_kernels
 
@@ -57,21 +56,16 @@ def _interrupts_later() -> Iterator[None]:
 
     A terminal sends it to them too: they begin with it blocked, until `dask_setup` ignores it.
     """
-    usual, pressed = signal.getsignal(signal.SIGINT), []
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):  # none arrives here
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    if os.name == "posix":
+    with interrupts_later() as held:
+        if not held or os.name != "posix":
+            yield
+            return
         resource_tracker.ensure_running()  # it would begin with the first worker, and let interrupts through again
-    try:
-        _change_mask("SIG_BLOCK")
-        yield
-    finally:
-        _change_mask("SIG_UNBLOCK")
-        signal.signal(signal.SIGINT, usual)
-    if pressed:
-        raise KeyboardInterrupt
+        try:
+            _change_mask("SIG_BLOCK")
+            yield
+        finally:
+            _change_mask("SIG_UNBLOCK")
 
 
 def _change_mask(how: str) -> None:

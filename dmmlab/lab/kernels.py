@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -15,25 +16,63 @@ from pathlib import Path
 from typing import Any
 
 import papermill
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.utils import ensure_event_loop
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from papermill.execute import remove_error_markers
-from traitlets import Dict
+from traitlets import Dict, Integer, Type
 from traitlets.config import Config
 
 from dmmlab.lab.parameters import read_notebook
 
+REASON = re.compile(r"^(?:\w+Error|Fatal Python error): .*", re.MULTILINE)
 processes = []  # of the kernels that were started here
 stopping = threading.Event()  # set by `stop_kernels`
+
+
+class Replies(AsyncZMQSocketChannel):
+    """The replies of a kernel. After each cell it is asked for one more: replies come in order, so a cell that has none
+    by then never has one, and is given one here. nbclient would wait for it for ever.
+    """
+
+    cell = after = None  # the request that runs a cell, while it has no reply, and the one after it
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a request."""
+        super().send(message)
+        if message["header"]["msg_type"] == "execute_request":
+            self.cell, self.after = message, self.session.msg("kernel_info_request")
+            super().send(self.after)
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
+        """The next reply."""
+        reply = await super().get_msg(timeout)
+        if self.cell is not None:
+            request = reply["parent_header"].get("msg_id")
+            if request == self.after["msg_id"]:
+                told = "the kernel cannot tell how this cell ended; an error's own __str__ may be wrong"
+                failure = {"status": "error", "ename": "NoReply", "evalue": told, "traceback": []}
+                return self.session.msg("execute_reply", failure, parent=self.cell)
+            if request == self.cell["msg_id"]:
+                self.cell = None
+        return reply
+
+
+class OwnKernelClient(AsyncKernelClient):
+    """Does not wait for replies that never come."""
+
+    shell_channel_class = Type(Replies)
 
 
 class OwnKernelManager(AsyncKernelManager):
     """Starts the Python that runs this, and talks with it through files of its own."""
 
     environment = Dict(help="variables of the kernel").tag(config=True)
+    said = Integer(help="the number of an open file, for what it says outside of cells").tag(config=True)
+    client_factory = Type(OwnKernelClient)
 
     def _kernel_spec_manager_default(self) -> KernelSpecManager:
         # With no folder to search, `python3` is the Python that runs this, whatever the user or JUPYTER_PATH has.
@@ -46,7 +85,8 @@ class OwnKernelManager(AsyncKernelManager):
         if os.name == "posix" and len(self.folder) < 80:  # names of sockets are short
             self.transport, self.ip = "ipc", f"{self.folder}/kernel"
         self.connection_file = f"{self.folder}/kernel.json"
-        await super().start_kernel(env={**self.environment, **_homes(self.folder)}, **options)
+        options |= {"env": {**self.environment, **_homes(self.folder)}, "stdout": self.said, "stderr": self.said}
+        await super().start_kernel(**options)
         processes.append(self.provisioner.process)
         if stopping.is_set():
             stop_kernels()
@@ -89,7 +129,7 @@ def execute(
     # papermill logs what the summary says anyway, and calls parameters unknown that it cannot parse.
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     # papermill gives nothing back from a dead kernel: hooks keep hold of the notebook and the cell that runs.
-    seen: dict[str, Any] = {"notebook": notebook, "cell": None}
+    seen: dict[str, Any] = {"notebook": notebook, "cell": None, "reply": None}
 
     def begin(cell: NotebookNode, cell_index: int) -> None:
         seen["cell"] = cell
@@ -97,32 +137,36 @@ def execute(
         if on_cell is not None and place is not None:
             on_cell(place, places)
 
-    try:
-        papermill.execute_notebook(
-            notebook,
-            None,
-            values,
-            kernel_name="python3",
-            language="python",
-            extra_arguments=["--log-level=CRITICAL"],  # kernels warn of unencrypted talk within this machine
-            progress_bar=False,
-            resources={"metadata": {"path": str(path.parent)}},  # papermill's `cwd` would move all threads there
-            kernel_manager_class=OwnKernelManager,
-            config=Config(OwnKernelManager={"environment": environment}),
-            on_notebook_start=lambda notebook: seen.update(notebook=notebook),
-            on_cell_execute=begin,
-        )
-        failure = {}
-    except Exception as error:
-        if stopping.is_set():
-            raise CancelledError from None
-        # papermill calls every error a failure, also those after which a cell's tag `raises-exception` lets it go on.
-        if isinstance(error, papermill.PapermillExecutionError) and not seen["cell"].metadata.papermill["exception"]:
-            seen["notebook"], failure = remove_error_markers(seen["notebook"]), {}
-        else:
-            failure = _show_failure(**seen, error=error)
-    finally:
-        ensure_event_loop().close()  # this thread's, which its end would leave open
+    with tempfile.TemporaryFile() as said:
+        try:
+            papermill.execute_notebook(
+                notebook,
+                None,
+                values,
+                kernel_name="python3",
+                language="python",
+                extra_arguments=["--log-level=CRITICAL"],  # kernels warn of unencrypted talk within this machine
+                progress_bar=False,
+                resources={"metadata": {"path": str(path.parent)}},  # papermill's `cwd` would move all threads there
+                kernel_manager_class=OwnKernelManager,
+                config=Config(OwnKernelManager={"environment": environment, "said": said.fileno()}),
+                on_notebook_start=lambda notebook: seen.update(notebook=notebook),
+                on_cell_execute=begin,
+                on_cell_error=lambda execute_reply, **_: seen.update(reply=execute_reply["content"]),
+            )
+            failure = {}
+        except Exception as error:
+            if stopping.is_set():
+                raise CancelledError from None
+            told = isinstance(error, papermill.PapermillExecutionError)
+            # papermill calls every error a failure, also where a cell's tag `raises-exception` lets it go on.
+            if told and not seen["cell"].metadata.papermill["exception"]:
+                seen["notebook"], failure = remove_error_markers(seen["notebook"]), {}
+            else:
+                said.seek(0)
+                failure = _show_failure(**seen, error=error, said=said.read().decode(errors="replace"))
+        finally:
+            ensure_event_loop().close()  # this thread's, which its end would leave open
     for cell in seen["notebook"].cells:
         join_streams(cell.get("outputs", []))
     return seen["notebook"], failure
@@ -161,11 +205,20 @@ def _find_cell(notebook: NotebookNode, cell: NotebookNode | None) -> tuple[int |
     return next((count for count, each in enumerate(code, 1) if each is cell), None), len(code)
 
 
-def _show_failure(notebook: NotebookNode, cell: NotebookNode | None, error: Exception) -> dict:
-    name, message = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+def _show_failure(
+    notebook: NotebookNode, cell: NotebookNode | None, reply: dict | None, error: Exception, said: str
+) -> dict:
+    """What the summary tells of a failure. Where its cell does not show it, it is added there, with what was said."""
+    name, message = type(error).__name__, str(error)
+    if isinstance(error, papermill.PapermillExecutionError):
+        # It speaks of an error that some cell shows, perhaps one that was allowed; the kernel's last reply does not.
+        told = reply or {"ename": error.ename, "evalue": error.evalue}
+        name, message = told["ename"], told["evalue"]
     code = [each for each in notebook.cells if each.cell_type == "code"]
     number, _ = _find_cell(notebook, cell)
     outputs = code[(number or 1) - 1].outputs if code else []
     if not any(output.output_type == "error" for output in outputs):
-        outputs.append(new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"]))
+        message = ": ".join([message, *REASON.findall(said)[-1:]])
+        traceback = [f"{name}: {message}", *said.splitlines()]
+        outputs.append(new_output("error", ename=name, evalue=message, traceback=traceback))
     return {"cell": number, "error": name, "message": message}

@@ -24,10 +24,12 @@ from dmmlab.lab.clusters import connect
 from dmmlab.lab.progress import Status
 from dmmlab.lab.project import output_root
 from dmmlab.lab.rungs import climb, code_hash
+from dmmlab.lab.sweeps import check_runs
 from dmmlab.lab.tables import write_table
 
 TEXTS = ("task", "source", "counterexample", "formula", "peers", "code")
 TRUTHS = ("exact", "fits")
+MOST_STEPS = 1_000_000  # of the examples of a task
 COLUMNS = [
     "task",
     "rung",
@@ -57,6 +59,9 @@ class Settings:
         check_int("strings", self.strings)
         check_int("longest", self.longest)
         check_positive("seconds", self.seconds)
+        if self.strings * self.longest > MOST_STEPS:
+            told = f"{self.strings} strings of up to {self.longest} steps are too many"
+            raise DMMError(f"{told}; {MOST_STEPS:,} steps in all fit")
 
 
 def choose(names: Sequence[str] = (), rungs: Sequence[int] = ()) -> list[str]:
@@ -94,7 +99,8 @@ def climb_ladder(
     """
     settings, folder = settings or Settings(), Path(output or output_root() / "data" / "ladder").resolve()
     workers = check_int("workers", usable_cores() if workers is None else workers)
-    runs = [Run(*each, settings, folder) for each in product(names, range(check_int("seeds", seeds)))]
+    check_runs(check_int("seeds", seeds) * len(names))
+    runs = [Run(*each, settings, folder) for each in product(names, range(seeds))]
     board = Board(names, seeds)
     collect(folder)  # refuses a table of something else now, not after hours
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ from dmmlab.lab.results import plot_results, save_plot, show_found, show_rows
 from dmmlab.lab.tables import make_row, write_table
 
 TRIES = 3  # of a run whose kernel dies
+MOST_RUNS = 100_000
 
 
 def read_vary(texts: Sequence[str]) -> dict[str, list]:
@@ -47,9 +49,17 @@ def read_vary(texts: Sequence[str]) -> dict[str, list]:
             continue
         vary[name] = []
         for part in values.split(","):
-            ends = re.fullmatch(r"(-?\d+)\.\.(-?\d+)", part.strip())
-            vary[name] += range(int(ends[1]), int(ends[2]) + 1) if ends else [part.strip()]
+            ends = re.fullmatch(r"(-?\d{1,18})\.\.(-?\d{1,18})", part.strip())
+            values = range(int(ends[1]), int(ends[2]) + 1) if ends else [part.strip()]
+            check_runs(len(values))
+            vary[name] += values
     return vary
+
+
+def check_runs(number: int) -> None:
+    """Raises DMMError where there are more runs than anybody waits for, before a list of them fills the memory."""
+    if number > MOST_RUNS:
+        raise DMMError(f"{number} runs are too many; {MOST_RUNS:,} at a time fit, so vary less")
 
 
 def sweep(
@@ -126,6 +136,7 @@ def _plan(number: int | str, vary: Mapping[str, Sequence], given: Mapping[str, A
         grid[name] = [read_value(name, value, known[name][0]) for value in values]
         if not grid[name] or len(set(map(json.dumps, grid[name]))) < len(grid[name]):
             raise DMMError(f"parameter {name}: no value, or one twice; give each value once")
+    check_runs(math.prod(map(len, grid.values())))
     code, folder, runs = _digest(notebook), notebook.parents[1] / "data" / "sweeps" / notebook.name[:2], []
     for combination in product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dmmlab.files import DMMError, errors_at, parse_json, read_json
+from dmmlab.files import DMMError, errors_at, parse_json, read_json, read_text
 from dmmlab.inputs import Inputs, Text
 
 Due = tuple[tuple[float, float], ...]  # left and right a step, not a number where nothing is asked
@@ -56,11 +56,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DMMError(f"{path}: cannot read this file of examples ({error}); give UTF-8 text") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path, "file of examples"), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         if not {*COLUMNS} <= {*header} or len({*header}) < len(header):

@@ -1,6 +1,7 @@
 """Reruns: what is refused before anything runs, and what a run leaves behind."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -470,6 +471,51 @@ def test_a_cell_may_print_a_long_line_and_a_progress_bar(project):
     cells = nbformat.read(entry["output"], as_version=4).cells
     assert [len(output.text) for output in cells[0].outputs] == [2_000_001]
     assert [output.text for output in cells[1].outputs] == ["2\r"]
+
+
+def test_a_failure_that_its_cell_does_not_show_is_told(project):
+    expected = new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]})
+    silent = "class E(Exception):\n    def __str__(self): raise E\nraise E"  # IPython's kernel has no reply for it
+    write_notebook(project, "02-fit.ipynb", expected, silent, "print(2)")
+    write_notebook(project, "05-plot.ipynb", expected, "%%nothing\n1")
+    write_notebook(project, "06-last.ipynb", new_code_cell(silent, metadata=expected.metadata), "print(2)")
+    entries = run_notebooks()
+    assert [(entry["status"], entry.get("cell"), entry.get("error")) for entry in entries] == [
+        ("failed", 2, "NoReply"),
+        ("failed", 2, "UsageError"),
+        ("done", None, None),
+    ]
+    assert "how this cell ended" in entries[0]["message"] and "%%nothing" in entries[1]["message"]
+    kept = [nbformat.read(entry["output"], as_version=4).cells for entry in entries]
+    second = [[cell for cell in cells if cell.cell_type == "code"][1] for cells in kept]
+    assert [cell.outputs[-1].ename for cell in second[:2]] == ["NoReply", "UsageError"]
+    assert kept[2][1].outputs[0].text == "2\n"
+
+
+def test_a_kernel_that_fails_outside_of_cells_says_why_in_the_summary_and_not_on_the_terminal(
+    project, monkeypatch, tmp_path, capfd
+):
+    (tmp_path / "ipykernel_launcher.py").write_text("raise ImportError('half of it is missing')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (entry,) = run_notebooks([2])
+    assert (entry["status"], entry["cell"]) == ("failed", None)
+    assert entry["message"].endswith(": ImportError: half of it is missing")
+    assert "Traceback" not in capfd.readouterr().err
+    kept = nbformat.read(entry["output"], as_version=4)
+    assert "Traceback (most recent call last):" in kept.cells[0].outputs[0].traceback
+
+
+def test_what_a_kernel_writes_past_its_cells_is_not_shown(project, monkeypatch, capfd):
+    write_notebook(
+        project, "02-fit.ipynb", "import os\nfor file in (1, 2): os.write(file, b'unseen \\xff')", "print(2)"
+    )
+    for watched in (False, True):
+        if watched:
+            monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)  # with it kernels do not catch what is so written
+        (entry,) = run_notebooks([2])
+        out, told = capfd.readouterr()
+        assert entry["status"] == "done"
+        assert "unseen" not in out + told
 
 
 def test_a_kernel_that_does_not_start_is_a_failure(project, monkeypatch):
