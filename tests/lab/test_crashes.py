@@ -198,6 +198,7 @@ def test_what_was_killed_ends_with_the_same_bytes_when_it_is_run_again(job, kill
     rng, hits, count = np.random.default_rng(kills), 0, 0
     while hits < kills:
         folder = tmp_path / f"killed-{count}"
+        make_project(folder, SOURCE)  # nbformat does not write whole, so nobody reads yet
         with Reader(folder) as reader:
             for _ in range(min(in_a_row, kills - hits)):
                 process = start(job, folder)

@@ -22,6 +22,7 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
+COMPILING = "dmmlab: compiling the engine"  # said where nothing is in the cache yet, or the computer is busy
 
 pytestmark = [needs_browser, pytest.mark.xdist_group("lab")]
 
@@ -140,7 +141,8 @@ def check_that_keys_show_what_trace_says(page):
 
 def test_every_cell_runs_when_it_is_asked_to_and_the_stepper_shows_what_trace_says(page):
     page.locator(".lm-MenuBar-itemLabel", has_text="Edit").click()
-    page.get_by_text("Clear Outputs of All Cells", exact=True).click()
+    # Some JupyterLabs have a hidden list of all commands in the page, with the same words.
+    page.locator(".lm-Menu-itemLabel", has_text="Clear Outputs of All Cells").click()
     cells = page.locator(".jp-Notebook .jp-Cell")
     page.locator(".jp-Notebook .jp-Cell").first.click()
     run = 0
@@ -153,11 +155,12 @@ def test_every_cell_runs_when_it_is_asked_to_and_the_stepper_shows_what_trace_sa
     shown = page.locator(".jp-Notebook .jp-CodeCell")
     assert run == len(committed())
     for number, cell in enumerate(committed()):
-        here = shown.nth(number).locator(".jp-OutputArea-output")
+        here = shown.nth(number).locator(".jp-OutputArea-output").filter(has_not_text=COMPILING)
         assert here.count() == len(cell["outputs"]), number
         text = "".join(here.locator("pre").all_text_contents())
         assert printed(cell).rstrip() in text.rstrip() or not printed(cell)
     assert "compare.dict-1 <- norm.norm \xa01" in page.locator(".jp-OutputArea svg title").all_text_contents()
-    assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    errors = page.locator("[data-mime-type='application/vnd.jupyter.stderr']")
+    assert errors.filter(has_not_text=COMPILING).count() == 0
     assert page.problems == []
     check_that_keys_show_what_trace_says(page)
