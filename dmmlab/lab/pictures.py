@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 from dmmlab.files import DMMError, check_int
 from dmmlab.interpreter import Tick
+from dmmlab.lab.axes import panels
 from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, QUIET, sign_color
-from dmmlab.lab.figures import Picture, panels, plain_text
+from dmmlab.lab.figures import Picture, plain_text
 from dmmlab.lab.layers import layers_of, parts_of, places_of
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import find_kind

@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 
 import dmmlab as dmm
 from dmmlab.files import DMMError
+from dmmlab.lab.axes import panels
 from dmmlab.lab.circuits import FONT
 from dmmlab.lab.cli import main
-from dmmlab.lab.figures import Picture, panels, plot_losses, read_figures, save_figure
+from dmmlab.lab.figures import Picture, plot_losses, read_figures, save_figure
 from dmmlab.lab.pictures import draw_strip
 from dmmlab.lab.venues import OURS, VENUES, Venue, in_style
 from dmmlab.machines import Machine
