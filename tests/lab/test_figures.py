@@ -241,6 +241,14 @@ def test_no_figure_is_taller_than_a_page():
     assert figure.get_figheight() == 7.5
 
 
+def test_frames_that_are_narrower_are_lower_too():
+    """Circuits keep their shape, and no white is left above and below them."""
+    picture = dmm.draw_changes(changes(), [1, 2, 3])
+    wide, narrow = picture.figure(), picture.figure(3.5)
+    assert wide.get_figheight() == 2.1
+    assert narrow.get_figheight() / 2 == pytest.approx(2.1 * (3.5 / 2) / (7.16 / 3))
+
+
 # ---- ticks and colours ----
 
 
