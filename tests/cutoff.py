@@ -1,4 +1,4 @@
-"""What of a picture's text lies beyond its edge."""
+"""What of a picture's text lies beyond its edge, and how small it is."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -9,6 +9,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 
+TRANSFORM = re.compile(r"scale\(([\d.]+) [\d.]+\) rotate\(0\) translate\(([-\d.]+) ([-\d.]+)\)")
 ROOM = 1.0  # pixels or points: letters have soft edges
 
 
@@ -36,8 +37,7 @@ def cut_off_svg(svg, family):
     """The texts of a Graphviz SVG that leave its canvas, in a font of matplotlib, with where they are."""
     root, found = ET.fromstring(svg), []
     left, top, width, height = map(float, root.get("viewBox").split())
-    pattern = r"scale\(([\d.]+) [\d.]+\) rotate\(0\) translate\(([-\d.]+) ([-\d.]+)\)"
-    scale, dx, dy = map(float, re.search(pattern, svg).groups())
+    scale, dx, dy = map(float, TRANSFORM.search(svg).groups())
     for text in root.iter("{http://www.w3.org/2000/svg}text"):
         words, font = "".join(text.itertext()).strip(), FontProperties(family=family, size=float(text.get("font-size")))
         wide, high, below = (scale * each for each in TextToPath().get_text_width_height_descent(words, font, False))
@@ -46,3 +46,9 @@ def cut_off_svg(svg, family):
         if min(x, y - high + below) < -ROOM or x + wide > width + ROOM or y + below > height + ROOM:
             found.append((words, [round(each) for each in (x, y, x + wide, width, height)]))
     return found
+
+
+def smallest_text(svg):
+    """Points of the smallest text of a Graphviz SVG as it is printed."""
+    sizes = [float(size) for size in re.findall(r'font-size="([\d.]+)"', svg)]
+    return float(TRANSFORM.search(svg)[1]) * min(sizes)

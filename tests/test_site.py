@@ -202,3 +202,14 @@ def test_a_narrow_screen_scrolls_in_one_direction(browser, pages):
         for path in pages:
             page.goto(path.as_uri())
             assert (path.name, page.evaluate("document.documentElement.scrollWidth")) == (path.name, 320)
+
+
+@needs_browser
+def test_no_table_is_wider_than_its_page(browser, pages):
+    wide = """Array.from(document.querySelectorAll(".bd-article table"))
+        .filter(each => each.getBoundingClientRect().width > each.closest(".bd-article").clientWidth + 1)
+        .map(each => each.innerText.slice(0, 60))"""
+    with open_page(browser, viewport={"width": 1280, "height": 900}) as page:
+        for path in pages:
+            page.goto(path.as_uri())
+            assert (path.name, page.evaluate(wide)) == (path.name, [])

@@ -5,8 +5,9 @@ from typing import Any
 
 # Commands that draw nothing do not wait for what draws.
 _MODULES = {
+    "axes": "panels",
     "circuits": "Drawing draw",
-    "figures": "STYLE panels plot_losses save_figure",
+    "figures": "STYLE plot_losses save_figure",
     "journal": "load_published machine_of",
     "pictures": "draw_changes draw_strip matrices plot_matrix",
     "players": "play",

@@ -18,7 +18,7 @@ import graphviz
 import matplotlib
 
 from dmmlab.files import DMMError, atomic_write, check_int
-from dmmlab.lab.layers import Wire, is_source, layers_of, parts_of, places_of, short_names
+from dmmlab.lab.layers import Wire, in_lines, is_source, layers_of, parts_of, places_of, short_names
 from dmmlab.machines import Machine
 from dmmlab.neurons import find_kind
 
@@ -37,7 +37,7 @@ SHAPES = {"norm": {"style": "filled,rounded"}, "output": {"penwidth": "1.5"}}
 # of a process.
 FONT = "DejaVu Sans,Verdana,sans-serif"
 DEFAULTS = rf"""	fontname="{FONT}"
-	graph [fontsize=10 nodesep=0.2 outputorder=edgesfirst rankdir=BT ranksep=0.3]
+	graph [fontsize=10 nodesep=0.08 outputorder=edgesfirst rankdir=BT ranksep=0.3]
 	node [fontname="{FONT}" fontsize=9 label="\N"]
 	node [color="#555555" height=0 margin=0 shape=box style=filled width=0.4]
 	edge [fontname="{FONT}" fontsize=8 arrowsize=0.6]
@@ -150,7 +150,7 @@ def draw(
     crowded = links > HAIRLINE  # then no tables, and each neuron has its place: `dot` would make it metres wide
     ports, cells = ({}, {}) if crowded else _ports(kinds, wires)
     shown = {} if full_names else short_names(kinds)
-    nodes = {name: _node(name, kind, cells, shown.get(name, name)) for name, kind in kinds.items()}
+    nodes = {name: _node(name, kind, cells, shown.get(name, name), crowded) for name, kind in kinds.items()}
     edges = [_line(wire, abs(wire.weight) / largest, links, digits) for wire in wires]
     if value_slots:
         _make_room(nodes, edges, wires, digits)
@@ -204,7 +204,7 @@ def _ports(kinds: Mapping[str, str], wires: list[Wire]) -> tuple[dict, dict]:
         if set(getattr(find_kind(kinds[name]), role) or ()) == {field}:
             continue
         port = f"p{len(ports)}"
-        cells[name, role] += f'<TD PORT="{port}" CELLPADDING="3"><FONT POINT-SIZE="7">{_text(field)}</FONT></TD>'
+        cells[name, role] += f'<TD PORT="{port}" CELLPADDING="3"><FONT POINT-SIZE="8">{_text(field)}</FONT></TD>'
         ports[name, role, field] = f":{port}:s" if role == "inputs" else f":{port}:n"
     return ports, cells
 
@@ -216,12 +216,16 @@ def _text(name: str) -> str:
     return html.escape(shown).replace("\\", "\\\\\u200b")
 
 
-def _node(name: str, kind: str, cells: Mapping, shown: str) -> dict[str, str]:
-    """The look of a neuron: a table of its outputs, the name that is shown, kind and inputs."""
-    words = [shown] if name.startswith(kind) else [name, kind]
+def _node(name: str, kind: str, cells: Mapping, shown: str, crowded: bool) -> dict[str, str]:
+    """The look of a neuron: a table of its outputs, the name that is shown (in two lines if crowded), kind, inputs."""
+    words, padding = [shown] if name.startswith(kind) else [name, kind], 4
     if name.startswith("letter-") and kind.startswith("letter "):
-        words = [kind]
-    rows = [f'<TD CELLPADDING="4">{_text(word)}</TD>' for word in words]
+        words, padding = [kind.replace(" ", "-", 1)], 0
+    if crowded or not padding:  # machines read many letters, which stand beside one another
+        words = ["<BR/>".join(map(_text, in_lines(word))) for word in words]
+    else:
+        words = [*map(_text, words)]
+    rows = [f'<TD CELLPADDING="{padding}">{word}</TD>' for word in words]
     if (name, "outputs") in cells:
         rows.insert(0, f"<TD>{TABLE}<TR>{cells[name, 'outputs']}</TR></TABLE></TD>")
     if (name, "inputs") in cells:
@@ -242,6 +246,8 @@ def _line(wire: Wire, share: float, links: int, digits: int) -> dict[str, str]:
     look = {"color": color, "tooltip": _text(f"{wire.link}  {wire.weight:.6g}")}
     if wire.fixed:
         look |= {"style": "dotted", "penwidth": "1", "arrowsize": "0.4"}
+        if links > HAIRLINE and wire.link.to_neuron == wire.link.from_neuron:
+            look["dir"] = "none"  # there is no room for such a loop, and its head alone would be a speck
     elif links > HAIRLINE:
         look |= {"color": f"{color}50", "penwidth": f"{0.1 + 1.2 * share:.2f}", "dir": "none"}
     else:

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.style import context
+from PIL import Image
 
 from dmmlab.files import DMMError, atomic_write
+from dmmlab.lab.axes import write_ticks
 from dmmlab.lab.circuits import Drawing
 from dmmlab.lab.project import output_root
 from dmmlab.lab.reports import Sentence
@@ -25,9 +27,9 @@ STYLE = ["default", Path(__file__).with_name("dmmlab.mplstyle")]
 >>> dmm.STYLE[0]
 'default'
 """
-NARROW = 4.5  # inches: below, what stands side by side gets half as many columns
 FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}  # and how they go without dates
 POINTS = {"ls": "", "marker": "o", "mfc": "none", "ms": 4, "color": "black"}  # of a curve that is a dict
+PUBLISHED = {"ls": "-", "color": "black", "lw": 0.7}
 PRINTED = re.compile(r"^figure (.+?): ?(.*)$", re.MULTILINE)  # in pages that ran before captions stood below figures
 
 
@@ -63,6 +65,7 @@ class Picture:
             for axes in figure.axes:  # what is too wide goes on in another line, not beyond the edge
                 axes.title.set_wrap(True)
                 axes.xaxis.label.set_wrap(True)
+                write_ticks(axes)
         return figure
 
     def render(self, format: str, width: float | None = None, venue: Venue = OURS) -> bytes:
@@ -73,7 +76,10 @@ class Picture:
         return file.getvalue()
 
     def _repr_png_(self) -> bytes:
-        return self.render("png")
+        # A page keeps it: 256 colours look the same, and have a third of the bytes.
+        image, file = Image.open(io.BytesIO(self.render("png"))), io.BytesIO()
+        image.convert("RGB").quantize().save(file, "png", optimize=True)
+        return file.getvalue()
 
 
 @dataclass(frozen=True)
@@ -150,29 +156,17 @@ def read_figures() -> list[dict[str, str]]:
     return found
 
 
-def panels(figure: Figure, rows: int, columns: int, count: int | None = None, **options: object) -> np.ndarray:
-    """Axes in rows and columns, as a flat array; a one-column figure has half as many columns, and is so much higher.
-
-    `count` is how many of them are wanted, if not all; `options` are those of matplotlib's `figure.subplots`.
-
-    >>> dmm.save_figure(lambda figure: dmm.panels(figure, 1, 2)[1].plot([1, 2]), "13-two", columns=2)
-    figure 13-two:
-    """
-    if figure.get_figwidth() < NARROW:
-        half = -(-columns // 2)
-        more = -(-(count or rows * columns) // half)
-        figure.set_figheight(figure.get_figheight() * more / rows)
-        rows, columns = more, half
-    return figure.subplots(rows, columns, squeeze=False, **options).ravel()
-
-
 def plot_losses(
-    curves: Mapping[str, Sequence[float] | Mapping[int, float]], title: str | None = None, columns: int = 1
+    curves: Mapping[str, Sequence[float] | Mapping[int, float]],
+    title: str | None = None,
+    columns: int = 1,
+    ylabel: str = "loss",
 ) -> Picture:
     """Losses per step over a logarithmic axis: a picture for `save_figure`, which also shows itself in a notebook.
 
     `curves` maps labels to arrays of shape (steps,), the first being step 1, or to dicts step → loss, which are drawn
-    as single points. It is one or two columns of a paper wide. Raises DMMError for other shapes.
+    as single points; what is labelled `published` is black. It is one or two columns of a paper wide. Raises DMMError
+    for other shapes.
 
     >>> dmm.plot_losses({"ours": [3.0, 1.0, 0.5], "published": {1: 3.0}})
     Picture(1 of 2 columns, 2.3 inches high)
@@ -186,9 +180,9 @@ def plot_losses(
         axes = figure.subplots()
         lines = []
         for label, losses in data.items():
-            look = POINTS if label in single else {}
+            look = POINTS if label in single else PUBLISHED if label == "published" else {}
             lines += axes.plot([*losses], [*losses.values()], label=plain_text(label), **look)
-        axes.set(xlabel="step", ylabel="loss", yscale="log", title=title)
+        axes.set(xlabel="step", ylabel=ylabel, yscale="log", title=title)
         lines.sort(key=lambda line: -line.get_ydata()[-1])  # so labels stand in the order of the ends
         axes.legend(handles=lines, loc="upper right", labelcolor="linecolor")
 

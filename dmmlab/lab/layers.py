@@ -94,9 +94,14 @@ def _ranks(kinds: Mapping[str, str], wires: list[Wire]) -> dict[str, int]:
     return ranks
 
 
+def in_lines(name: str) -> list[str]:
+    """A name in one line or two, kind above layer and copy, where there is little room."""
+    return name.split("-", 1)
+
+
 def places_of(layers: list[list[str]]) -> dict[str, tuple[float, int]]:
     """Neurons → their places in points, where there is no room for tables; layers are shifted to let lines pass."""
-    longest = max(len(name) for row in layers for name in row)
+    longest = max(len(line) for row in layers for name in row for line in in_lines(name))
     width = max(360, (12 + 6 * longest) * max(map(len, layers)))
     places = {}
     for rank, row in enumerate(layers):

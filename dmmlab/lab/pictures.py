@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 
 from dmmlab.files import DMMError, check_int
 from dmmlab.interpreter import Tick
+from dmmlab.lab.axes import panels
 from dmmlab.lab.circuits import FILLS, MANY, NEGATIVE, POSITIVE, QUIET, sign_color
-from dmmlab.lab.figures import Picture, panels, plain_text
+from dmmlab.lab.figures import Picture, plain_text
 from dmmlab.lab.layers import layers_of, parts_of, places_of
+from dmmlab.lab.venues import OURS
 from dmmlab.machines import Link, Machine
 from dmmlab.neurons import find_kind
 from dmmlab.vvalues import VValue
@@ -65,6 +67,8 @@ def _frames(labels: Sequence[str], draw_frame: Callable[[Axes, int], None], colu
 
     def draw(figure: Figure) -> None:
         grid = panels(figure, rows, columns, len(labels), sharex=True, sharey=True)
+        share = figure.get_figwidth() / grid[0].get_gridspec().ncols / (OURS.two / columns)
+        figure.set_figheight(figure.get_figheight() * min(1.0, share))  # frames that are narrower are lower too
         for axes in grid:
             axes.set_axis_off()
         for number, label in enumerate(labels):

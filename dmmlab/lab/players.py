@@ -79,7 +79,7 @@ class Player:
         from IPython import get_ipython
 
         live = self.controls()._repr_mimebundle_() if hasattr(get_ipython(), "kernel") else {}
-        return live | {"image/png": self.picture().render("png"), "text/plain": repr(self)}
+        return live | {"image/png": self.picture()._repr_png_(), "text/plain": repr(self)}
 
 
 def play(

@@ -52,6 +52,8 @@ def in_style(drawing: Drawing, venue: Venue) -> Drawing:
 
     share = venue.points / 9  # names have nine points
     fonts = re.sub(r"fontsize=(\d+)", lambda found: f"fontsize={int(found[1]) * share:.3g}", DEFAULTS)
-    fields = f'POINT-SIZE="{7 * share:.3g}"'
+    fields = f'POINT-SIZE="{8 * share:.3g}"'
     source = drawing.source.replace(DEFAULTS, fonts.replace(FONT, venue.family), 1)
-    return replace(drawing, source=source.replace('POINT-SIZE="7"', fields))
+    if venue.family == SERIF:  # its spaces are narrow: a weight would stand on its link
+        source = source.replace(' label=" ', ' label="   ')
+    return replace(drawing, source=source.replace('POINT-SIZE="8"', fields))

@@ -1,5 +1,6 @@
 """Figures: drawn anew for each width, embedded fonts, the same bytes every time; `dmmlab figures` lists them."""
 
+import io
 import os
 import re
 import shutil
@@ -11,15 +12,18 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import refused
-from cutoff import cut_off, cut_off_svg
+from cutoff import cut_off, cut_off_svg, smallest_text
 from IPython.core.formatters import DisplayFormatter
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from PIL import Image
 
 import dmmlab as dmm
 from dmmlab.files import DMMError
+from dmmlab.lab.axes import panels
 from dmmlab.lab.circuits import FONT
 from dmmlab.lab.cli import main
-from dmmlab.lab.figures import Picture, panels, plot_losses, read_figures, save_figure
+from dmmlab.lab.figures import Picture, plot_losses, read_figures, save_figure
 from dmmlab.lab.pictures import draw_strip
 from dmmlab.lab.venues import OURS, VENUES, Venue, in_style
 from dmmlab.machines import Machine
@@ -224,6 +228,69 @@ def test_no_row_of_a_narrow_figure_is_empty():
     assert [axes.get_gridspec().nrows for axes in strip.axes] == [3] * 6
 
 
+def test_an_odd_number_of_panels_fills_a_narrow_figure():
+    figure = Figure(figsize=(3.5, 2.0))
+    grid = panels(figure, 1, 3)
+    assert [*grid] == figure.axes and figure.get_figheight() == 4.0
+    assert [axes.get_subplotspec().colspan for axes in grid] == [range(1), range(1, 2), range(2)]
+
+
+def test_no_figure_is_taller_than_a_page():
+    figure = Figure(figsize=(3.5, 5.0))
+    panels(figure, 2, 2)
+    assert figure.get_figheight() == 7.5
+
+
+def test_frames_that_are_narrower_are_lower_too():
+    """Circuits keep their shape, and no white is left above and below them."""
+    picture = dmm.draw_changes(changes(), [1, 2, 3])
+    wide, narrow = picture.figure(), picture.figure(3.5)
+    assert wide.get_figheight() == 2.1
+    assert narrow.get_figheight() / 2 == pytest.approx(2.1 * (3.5 / 2) / (7.16 / 3))
+
+
+# ---- ticks and colours ----
+
+
+def labels_of(figure):
+    """Texts of the ticks of the last axes' upright axis, those of minor ticks too."""
+    figure.draw_without_rendering()
+    axis = figure.axes[-1].yaxis
+    return [tick.label1.get_text() for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())]
+
+
+def test_ticks_of_losses_are_numbers_where_these_are_short():
+    """Exponents would be print of less than five points."""
+    narrow = labels_of(plot_losses({"ours": [400.0, 20.0]}).figure())
+    assert {"100", "20", "200", "400"} <= {*narrow} and not re.search(r"[$^e]", "".join(narrow))
+    assert {"0.01", "0.1", "1"} <= {*labels_of(plot_losses({"ours": [5.0, 0.003]}).figure())}
+    wide = labels_of(plot_losses({"ours": [1.0, 1e-9]}).figure())
+    assert any("10^{-6}" in text for text in wide)
+
+
+def test_ticks_that_somebody_has_chosen_stay():
+    def draw(figure):
+        axes = figure.subplots()
+        axes.set(yscale="log", ylim=(1, 1000))
+        axes.set_yticks([1, 30], ["one", "thirty"], minor=False)
+
+    assert {"one", "thirty"} < {*labels_of(Picture(draw).figure())}
+
+
+def test_published_losses_are_black():
+    lines = plot_losses({"ours": [3, 1], "published": [3, 2]}).figure().axes[0].lines
+    assert [to_hex(line.get_color()) for line in lines] == ["#0072b2", "#000000"]
+
+
+def test_a_page_keeps_fewer_bytes_that_look_the_same(full):
+    strip = draw_strip({"all": full})
+    kept, whole = strip._repr_png_(), strip.render("png")
+    assert len(kept) < 0.5 * len(whole)
+    images = [np.asarray(Image.open(io.BytesIO(each)).convert("RGB"), float) for each in (kept, whole)]
+    assert images[0].shape == images[1].shape and np.abs(images[0] - images[1]).mean() < 2
+    assert images[0][0, 0].tolist() == [255, 255, 255]
+
+
 # ---- venues, and what lies beyond the edge ----
 
 
@@ -260,6 +327,8 @@ CIRCUITS = {
     "digits": lambda: dmm.draw(dmm.write_program("output.dict-1 <- -12345.678 const_1.const_1"), digits=9),
     "slots": lambda: dmm.draw(dmm.load_machine("published-19"), value_slots=True),
 }
+LETTERS = "output.dict-1 <- dot.dot\ndot.dict-1 <- input.char\n"
+LETTERS += "\n".join(f"dot.dict-2 <- {n} letter-{letter}.char" for n, letter in enumerate("abcd", 1))
 WIDTHS = [(name, width) for name, venue in ({"": OURS} | VENUES).items() for width in venue[:2]]
 
 
@@ -277,6 +346,12 @@ def test_no_text_of_a_circuit_lies_beyond_the_edge(name):
         svg = (in_style(drawing, chosen) if venue else drawing).svg(width)
         assert cut_off_svg(svg, chosen.family) == [], (venue, width)
     assert in_style(drawing, Venue(3.5, 7.16, 9, FONT)) == drawing
+
+
+@pytest.mark.parametrize("name", ["detector", "published", "letters", "full"])
+def test_a_circuit_can_be_read_in_one_column(name, full):
+    others = {"letters": lambda: dmm.draw(dmm.write_program(LETTERS)), "full": lambda: dmm.draw(full)}
+    assert smallest_text((CIRCUITS | others)[name]().svg(3.5)) >= 5
 
 
 def test_what_lies_beyond_the_edge_is_found():
