@@ -45,7 +45,7 @@ def test_a_file_of_examples_becomes_a_folder_of_findings(examples, tmp_path, cap
     assert "| '(' | 1 | 1 |" in report
     assert "enumeration of small programs" in report
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    assert "<table>" in page and '<img src="circuit.svg"' in page
+    assert 'name="color-scheme" content="light dark"' in page and "<table>" in page and '<img src="circuit.svg"' in page
     done = subprocess.run(
         [sys.executable, "-I", "out/program.py"], input="(()\n", capture_output=True, text=True, check=True
     )
