@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dmmlab.files import DMMError, check_int
+from dmmlab.files import DMMError, check_int, parse_json
 from dmmlab.trees import NUMBER
 from dmmlab.vvalues import VValue
 
@@ -91,6 +91,17 @@ class Inputs:
 def value_of(step: Step) -> VValue:
     """The V-value of a step: a word w is {w: 1}."""
     return VValue({step: 1.0}) if isinstance(step, str) else VValue(step)
+
+
+def read_list(text: str) -> list:
+    """The steps that somebody has written as a list in JSON. Raises DMMError."""
+    try:
+        steps, reason = parse_json(text), "no list"
+    except DMMError as error:
+        steps, reason = None, str(error).partition(";")[0]
+    if not isinstance(steps, list):
+        raise DMMError(f'{text!r:.60} is {reason}; write a list of steps in JSON, as [1.5, "a", "["]')
+    return steps
 
 
 def _read_string(string: Any) -> Text:

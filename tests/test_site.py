@@ -213,3 +213,20 @@ def test_no_table_is_wider_than_its_page(browser, pages):
         for path in pages:
             page.goto(path.as_uri())
             assert (path.name, page.evaluate(wide)) == (path.name, [])
+
+
+@needs_browser
+def test_tables_fit_where_there_is_room_and_have_no_columns_of_syllables(browser, site):
+    widths = "[...document.querySelectorAll('.bd-article table')].map(each => [each.scrollWidth, %s])"
+    for name in ("data/README", "notebooks/99-the-journal-and-its-pages"):
+        with open_page(browser, viewport={"width": 1400, "height": 900}) as page:
+            page.goto((site / f"{name}.html").as_uri())
+            tables = page.evaluate(widths % "each.parentElement.clientWidth")
+            assert tables and all(width <= room for width, room in tables), (name, tables)
+    with open_page(browser, viewport={"width": 390, "height": 844}) as page:
+        page.goto((site / "data/README.html").as_uri())
+        cells = page.evaluate("[...document.querySelectorAll('.bd-article td:has(code)')].map(e => e.clientWidth)")
+        assert min(cells) > 120
+        page.goto((site / "notebooks/12-synthesis.html").as_uri())
+        tables = page.evaluate(widths % "each.rows[0].cells.length")
+        assert min(width for width, columns in tables if columns == 2) < 390  # a small one is not blown up

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from dmmlab.engine import run
-from dmmlab.files import DMMError, parse_json
-from dmmlab.inputs import Inputs, Text
+from dmmlab.files import DMMError
+from dmmlab.inputs import Inputs, Text, read_list
 from dmmlab.lab.figures import Picture, plain_text
 from dmmlab.machines import Machine
 from dmmlab.vvalues import VValue
+
+LARGEST = 1e300  # of what matplotlib can draw: it adds to it, and subtracts
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,10 @@ class Player:
         """Both answers of each machine, perhaps to other inputs; the steps stand where they are emitted."""
         inputs = inputs or self.inputs
         (string,), (ticks,), (speed,) = inputs.strings, inputs.ticks, inputs.ticks_per_character
-        curves = {title: run(each, string, ticks, speed, inputs.after_end) for title, each in self.machines.items()}
+        with np.errstate(all="ignore"):  # machines may explode, which is seen
+            curves = {title: run(each, string, ticks, speed, inputs.after_end) for title, each in self.machines.items()}
+        curves = {title: np.where(np.abs(each) < LARGEST, each, np.nan) for title, each in curves.items()}
+        gaps = " (gaps: too large to draw)" * any(np.isnan(each).any() for each in curves.values())
         names = [step if isinstance(step, str) else json.dumps(step, default=VValue.to_dict) for step in string]
 
         def draw(figure: Figure) -> None:
@@ -39,9 +46,10 @@ class Player:
                 axes.set_ylabel(("left", "right")[side])
             every = 1 + int((0.2 + 0.07 * min(8, max(map(len, names)))) * ticks / speed / figure.get_figwidth())
             for place in range(0, min(len(names), -(-ticks // speed)), every):
-                name = plain_text(names[place][:8]).replace(" ", "␣").replace("\n", "⏎")
+                name = names[place][:8].encode("utf-8", "replace").decode()  # half a character cannot be drawn
+                name = plain_text(name).replace(" ", "␣").replace("\n", "⏎")
                 both[0].text(place * speed + 1, 1.04, name, transform=both[0].get_xaxis_transform())
-            both[1].set_xlabel("tick")
+            both[1].set_xlabel(f"tick{gaps}")
             if len(curves) > 1:
                 both[0].legend()
 
@@ -58,19 +66,20 @@ class Player:
         )
         speeds = widgets.IntSlider(speed, 1, max(speed, 20), description="ticks a step", **at_end)
         length = widgets.IntSlider(ticks, 1, max(4 * ticks, 400), description="ticks", **at_end)
-        image, wrong = widgets.Image(value=self.picture().render("png")), widgets.Label()
+        image, wrong = widgets.Image(value=self.picture().render("png")), widgets.HTML()
 
         def show(_: object) -> None:
             try:
-                given = field.value if plain else parse_json(field.value)
+                given = field.value if plain else read_list(field.value)
                 inputs = Inputs([given], length.value, speeds.value, after_end=self.inputs.after_end)
                 image.value, wrong.value = self.picture(inputs).render("png"), ""
             except DMMError as error:
-                wrong.value = str(error)
+                wrong.value = html.escape(str(error), quote=False)
 
         for each in (field, speeds, length):
             each.observe(show, "value")
-        return widgets.VBox([widgets.HBox([field, speeds, length]), image, wrong])
+        row = widgets.HBox([field, speeds, length], layout=widgets.Layout(flex_flow="row wrap"))
+        return widgets.VBox([row, image, wrong])
 
     def __repr__(self) -> str:
         return f"Player({', '.join(self.machines)}: {self.inputs.strings[0]!r:.60})"

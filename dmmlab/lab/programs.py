@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dmmlab.lab.circuits import draw
-from dmmlab.lab.findings import formula_text, save_findings, show
+from dmmlab.lab.findings import ADVICE, formula_text, save_findings, show
 from dmmlab.lab.progress import Status, show_time
 from dmmlab.lab.project import output_root
-from dmmlab.lab.stepper import step_through
+from dmmlab.learn.objective import SOLVED
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.synthesis.attempts import ROUND, STEPS, UNLOOPED
@@ -60,17 +59,13 @@ def synthesize_program(options: argparse.Namespace) -> int:
             search.tell_attempt()
     except KeyboardInterrupt:
         return search.best.save(folder)
-    if examples:
-        files = save_findings(result, task, folder)
-    else:
-        files = ["machine.json", "circuit.svg", "stepper.html"]
-        result.machine.save(folder / files[0])
-        draw(result.machine).save(folder / files[1])
-        step_through(result.machine, strings[0]).save(folder / files[2])
+    files = save_findings(result, task, folder)
     print(f"{len(result.machine.links)} links, data loss {result.data_loss:.3g}; {result.verification}")
     if result.question is not None:
         print(f"another program gives all answers too, and differs on {show(result.question)}: what is due there?")
-    print(formula_text(result.machine))
+    if result.data_loss >= SOLVED:
+        print(ADVICE)
+    print(formula_text(result.machine, task))
     print(f"kept in {folder}: {', '.join(files)}")
     return 0
 

@@ -101,8 +101,9 @@ def _record(machine: Machine, run: tuple, numbers: dict[str, int]) -> dict:
     if "self" in machine.neurons.values():
         raise DMMError("a neuron of kind 'self' rewrites the links of this machine; use draw_changes")
     kinds, wires = parts_of(machine, live_only=True)
-    if sum(not fixed for _, _, fixed in wires) > HAIRLINE:
-        raise DMMError(f"{len(wires)} links are too many to read; prune the machine to at most {HAIRLINE}")
+    soft = sum(not fixed for _, _, fixed in wires)
+    if soft > HAIRLINE:
+        raise DMMError(f"{soft} links are too many to read; prune the machine to at most {HAIRLINE}")
     ticks = trace(machine, *run[:3], after_end=run[3])
     neurons = []
     for name, kind in kinds.items():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dmmlab.files import DMMError, errors_at, parse_json, read_json, read_text
-from dmmlab.inputs import Inputs, Text
+from dmmlab.inputs import Inputs, Text, read_list
 
 Due = tuple[tuple[float, float], ...]  # left and right a step, not a number where nothing is asked
 COLUMNS = ("input", "target")
@@ -69,7 +69,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict]]:
                 raise DMMError(f"{place}: {len(cells)} cells under {len(header)} columns; quote commas")
             row = dict(zip(header, cells, strict=True))
             with errors_at(f"{place}, column input"):
-                string = parse_json(row["input"]) if re.match(r"\s*\[.*\]\s*$", row["input"]) else row["input"]
+                string = read_list(row["input"]) if re.match(r"\s*\[.*\]\s*$", row["input"]) else row["input"]
             with errors_at(f"{place}, column target"):
                 yield place, {"input": string, "target": _read_target(row["target"])}
     except csv.Error as error:

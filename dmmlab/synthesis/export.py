@@ -44,15 +44,32 @@ HELPERS = {
     return sum((x * b[key] for key, x in a.items() if key in b), 0.0)
 """,
 }
+CHARACTERS = """
+def steps(line):  # its characters; or words, as a list in JSON
+    try:
+        words = json.loads(line)
+    except ValueError:
+        return list(line)
+    return words if words and isinstance(words, list) and all(isinstance(x, str) for x in words) else list(line)
+"""
+VALUES = """
+def steps(line):  # its numbers; or a list in JSON, of numbers, words and dicts
+    return json.loads(line) if line.lstrip().startswith("[") else [float(word) for word in line.split()]
+"""
+ONE, BOTH = "f'{answers[%d] + 0.0:.12g}'", "'({:.12g}, {:.12g})'.format(*(x + 0.0 for x in answers))"
 MAIN = """
-if __name__ == "__main__":  # reads lines: the characters of each are the steps; a line of numbers has one a step
+
+def told(answers):  # '-' where nothing is due yet
+    return '-' if answers is None else %s
+
+
+if __name__ == "__main__":  # reads lines
     for line in sys.stdin:
-        program, words = Program(), line.split()
+        program = Program()
         try:
-            steps = [float(word) for word in words]
-        except ValueError:
-            steps = list(line.rstrip("\\n"))
-        print(*(program.step(x) for x in steps))
+            print(*(told(program.step(x)) for x in steps(line.rstrip("\\r\\n"))))
+        except (TypeError, ValueError) as error:
+            sys.exit(f"cannot read {line!r:.80}: {error}")
 """
 
 
@@ -111,8 +128,11 @@ def stream_text(x: str | tuple) -> str:
 def to_python(machine: Machine, ticks_per_step: int = 8, latency: int | None = None) -> str:
     """A machine as the source of a Python program: a class `Program` whose `step(x)` takes a word, a number or a dict.
     It gives left and right: the answers to this step, or to an earlier one where they are due later than the next step
-    comes, and None as long as nothing is due. Run as a script it reads lines. Raises DMMError for kinds of trees, and
-    machines that rewrite themselves.
+    comes, and None as long as nothing is due. Raises DMMError for kinds of trees, and machines that rewrite themselves.
+
+    Run as a script it reads lines, and prints the answers that are ever other than zero: left, or right, or pairs. The
+    steps of a line are its characters; or its numbers, if the machine reads values (see `Machine.reading_values`); or
+    the items of a list in JSON.
 
     `latency` is how many ticks after a step its answers are due; None: the tick before the next step.
 
@@ -122,14 +142,18 @@ def to_python(machine: Machine, ticks_per_step: int = 8, latency: int | None = N
     speed = check_int("ticks_per_step", ticks_per_step)
     latency = speed - 1 if latency is None else check_int("latency", latency, 0)
     refuse_trees(machine)
+    reads_values = "value_input" in machine.neurons.values()
     machine = remove_dead(machine.reading_values())
     ops = TextOps(machine.dot_clip)
     outputs = dict(_outputs(machine, ops))
     answers = [_reading(machine, machine.output, side) for side in ("dict-1", "dict-2")]
     lines = "\n".join(f"            {end!r}: {text}," for end, text in outputs.items())
     helpers = "\n\n".join(text for name, text in HELPERS.items() if name in ops.used)
+    told = [side for side, text in enumerate(answers) if text != "mix()"] or [0]
+    main = (VALUES if reads_values else CHARACTERS) + MAIN % (BOTH if len(told) > 1 else ONE % told[0])
     return f'''"""{_about(machine)}"""
 
+import json
 import sys
 
 SPEED, LATENCY = {speed}, {latency}  # ticks a step takes, and after which its answers are due
@@ -160,7 +184,7 @@ class Program:
             self.ticks += 1
         return due
 
-{MAIN}'''
+{main}'''
 
 
 def _about(machine: Machine) -> str:

@@ -1,6 +1,7 @@
 """From examples to programs: enumeration, what verification says, and the program to take away."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -206,12 +207,39 @@ def test_the_python_program_computes_what_the_interpreter_computes(machine, spee
                 np.testing.assert_allclose(pair, answers[due[-1]], rtol=1e-9, atol=1e-10)
 
 
-def test_the_python_program_needs_nothing_and_reads_lines(tmp_path):
-    (tmp_path / "program.py").write_text(to_python(dmm.handcrafted_detector()), encoding="utf-8")
+SECOND = dmm.write_program("output.dict-2 <- accum.dict\naccum.dict-2 <- input.char").reading_values()
+
+
+@pytest.mark.parametrize(
+    ("machine", "lines", "printed"),
+    [
+        (dmm.handcrafted_detector(), "aab.\nb\n", "(0, 0) (1, 0) (1, 0) (1, 1)\n(0, 0)\n"),
+        (
+            dmm.handcrafted_detector(),
+            '110\r\n["ab", "ab"]\n[]\n',
+            "(0, 0) (1, 0) (1, 0)\n(0, 0) (1, 0)\n" + "(0, 0) (0, 0)\n",
+        ),
+        (SECOND, '3 -0.5\n[3, {":number": 0.1}]\n-0\n', "3 2.5\n3 3.1\n0\n"),
+    ],
+    ids=["letters", "digits are letters", "numbers"],
+)
+def test_the_python_program_needs_nothing_and_reads_lines(tmp_path, machine, lines, printed):
+    source = to_python(machine)
+    (tmp_path / "program.py").write_text(source, encoding="utf-8")
     command = [sys.executable, "-I", str(tmp_path / "program.py")]
-    done = subprocess.run(command, input="aab.\nb\n", capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["(0.0, 0.0) (1.0, 0.0) (1.0, 0.0) (1.0, 1.0)", "(0.0, 0.0)"]
-    assert "import" not in to_python(dmm.handcrafted_detector()).replace("import sys", "")
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+    assert done.stdout == printed
+    assert re.findall("import .*", source) == ["import json", "import sys"]
+
+
+def test_the_python_program_says_what_it_cannot_read(tmp_path):
+    (tmp_path / "program.py").write_text(to_python(SECOND), encoding="utf-8")
+    command = [sys.executable, "-I", str(tmp_path / "program.py")]
+    for line in ("1 b", "[1", "[null]"):
+        done = subprocess.run(command, input=line, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"cannot read '{line}'")
+        assert done.stderr.count("\n") == 1
 
 
 def test_machines_that_rewrite_themselves_have_no_python_program():

@@ -1,6 +1,5 @@
 """What a synthesis from examples leaves behind: files, a report, and commands around them."""
 
-import ast
 import json
 import re
 import subprocess
@@ -11,7 +10,8 @@ import pytest
 import dmmlab as dmm
 from dmmlab.lab import programs
 from dmmlab.lab.cli import main
-from dmmlab.lab.findings import describe, save_findings
+from dmmlab.lab.findings import describe, save_findings, show
+from dmmlab.synthesis.search import Synthesis
 
 ROWS = [
     ("(", "1"),
@@ -45,11 +45,12 @@ def test_a_file_of_examples_becomes_a_folder_of_findings(examples, tmp_path, cap
     assert "| '(' | 1 | 1 |" in report
     assert "enumeration of small programs" in report
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    assert "<table>" in page and '<img src="circuit.svg"' in page
+    assert 'name="color-scheme" content="light dark"' in page and "<table>" in page and '<img src="circuit.svg"' in page
     done = subprocess.run(
         [sys.executable, "-I", "out/program.py"], input="(()\n", capture_output=True, text=True, check=True
     )
-    assert done.stdout == "(1.0, 0.0) (2.0, 0.0) (1.0, 0.0)\n"
+    assert done.stdout == "1 2 1\n"
+    assert "right[t]" not in printed + report  # no example asks for it
 
 
 def test_the_same_command_again_finds_the_same(examples, tmp_path, capsys):
@@ -110,7 +111,33 @@ def test_a_program_with_a_loop_is_told_by_a_recurrence(examples, tmp_path, capsy
     assert re.search(r"p\[t.*\] += .*p\[t−1\]", capsys.readouterr().out)
     done = [sys.executable, "-I", "out/program.py"]
     printed = subprocess.run(done, input="aaba\n", capture_output=True, text=True, check=True).stdout
-    assert [pair[0] for pair in ast.literal_eval(f"[{printed.strip().replace(') (', '), (')}]")] == [1, 0, 0, 1]
+    assert printed == "1 0 0 1\n"
+
+
+def found(machine, task):
+    loss = dmm.Objective(machine, task).data_loss(machine.vector())
+    return Synthesis(machine, loss, dmm.verify(machine, task), [{"stage": "train", "seconds": 1.0}], [machine])
+
+
+def test_a_machine_that_is_no_program_yet_is_reported_too(tmp_path, monkeypatch, capsys):
+    task = dmm.Task.from_examples(["ab", "abab"], [[1, 2], [1, 2, 3, 4]])
+    large = dmm.initialize(dmm.feedforward(letters="ab"), scale=0.1, seed=1)
+    (tmp_path / "stepper.html").write_text("of another run", encoding="utf-8")
+    files = save_findings(found(large, task), task, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*files}
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "stepper" not in report
+    assert "There is no formula" in report
+    assert "No program that gives all answers was found" in report
+    (tmp_path / "ab.csv").write_text("input,target\nab,1 2\n", encoding="utf-8")
+    monkeypatch.setattr(programs, "synthesize", lambda task, *_, **__: found(large, task))
+    assert main(["synthesize", str(tmp_path / "ab.csv"), "--output", str(tmp_path / "out")]) == 0
+    assert "no program that gives all answers was found" in capsys.readouterr().out
+
+
+def test_numbers_are_shown_as_numbers():
+    assert show((1.0, -2.5, "a", {":number": 3}, 0)) == "1 -2.5 a 3 0"
+    assert show(({"a": 1, ":number": 2},)) == "{'a': 1.0, ':number': 2.0}"
 
 
 def test_names_in_examples_are_escaped(tmp_path):

@@ -61,9 +61,27 @@ def test_steps_of_any_kind_are_a_json_list():
     assert field.value == '[{"a": 1.5}, 3.0, "a"]'
     field.value = '[{"a": 2}, "b"]'
     assert image.value == player.picture(Inputs([[{"a": 2}, "b"]], 40)).render("png")
-    for text in ("[1, ", "5"):
+    shown = image.value
+    for text, words in {"[1, ": "is not JSON", "5": "is no list", "[<b>": "&lt;b&gt;", "[1e999]": "not finite"}.items():
         field.value = text
-        assert wrong.value
+        assert words in wrong.value and 'in JSON, as [1.5, "a", "["]' in wrong.value
+    assert image.value == shown
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_whatever_is_typed_gives_a_picture_or_a_sentence():
+    field, *_, wrong = parts(dmm.play(MACHINES, "a", 40))
+    for text in (".", "🇫🇷é", "x" * 3000, "<b>$_^\\frac{", "\t", "\x00", "\ud800", "\u202e"):
+        field.value = text  # raises what a cell would
+        assert wrong.value == ""
+    counter = dmm.write_program("output.dict-1 <- accum.dict\naccum.dict-2 <- input.char").reading_values()
+    player = dmm.play(counter, [1.0], 40)
+    field, *_, wrong = parts(player)
+    for text in ("[1e308, 1e308]", "[-1e305]", '["\\u0000"]', "[{}]"):
+        field.value = text  # raises what a cell would
+        assert wrong.value == ""
+    huge = player.picture(Inputs([[1.0, 1e308, 1e308]], 40)).figure()
+    assert np.isnan(huge.axes[0].lines[0].get_ydata()).any() and "too large" in huge.axes[1].get_xlabel()
 
 
 def test_what_cannot_be_played_is_refused():

@@ -102,6 +102,7 @@ def test_gaps_are_asked_nothing(tmp_path):
         ("input,target\nab,1\nab,x", ("row 3, column target", "'x' is no number")),
         ("input,target\n,1", ("row 2, column input", "no characters")),
         ('input,target\n"ab\n', ("unexpected end of data",)),
+        ("input,target\n[()],1", ("row 2, column input: '[()]' is not JSON", 'as [1.5, "a", "["]')),
         ("input,target\nab,[1", ("row 2, column target", "not JSON")),
         ("input,target\nab,1,2", ("3 cells under 2 columns",)),
         ("input,target\n", ("no examples",)),
