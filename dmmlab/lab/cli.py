@@ -241,7 +241,7 @@ def _synthesize(options: argparse.Namespace) -> int:
 
 def _add_times(add: Callable) -> None:
     """How a file of examples is read."""
-    add("--speed", type=int, nargs="+", default=[8, 11], metavar="TICKS", help="ticks a step; several: any speed")
+    add("--speed", type=int, nargs="+", metavar="TICKS", help="ticks a step; several: any speed (8 11 unless given)")
     add("--latency", type=int, metavar="TICKS", help="after which an answer is due (else before the next step)")
 
 

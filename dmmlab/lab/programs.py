@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dmmlab.enumeration.programs import find_programs
 from dmmlab.lab.findings import ADVICE, formula_text, save_findings, show
 from dmmlab.lab.progress import Status, show_time
 from dmmlab.lab.project import output_root
@@ -22,6 +23,8 @@ from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.synthesis.search import ATTEMPTS, rank, synthesize
 from dmmlab.synthesis.verification import verify
 
+ANY = (8, 11)  # ticks a step: what is right at both is right at any speed
+CHECK_SO = f"check it with --speed {ANY[0]}"
 LONG = 5000  # ticks of all strings together, of which more take minutes
 
 
@@ -41,7 +44,7 @@ def synthesize_program(options: argparse.Namespace) -> int:
     """A machine for the user's own strings or examples: written after every attempt, so that a stopped one goes on."""
     strings, examples = options.strings, _is_examples(options.strings)
     if examples:
-        task = Task.load(strings[0], ticks_per_step=options.speed, latency=options.latency)
+        task = _load(strings[0], options)
     else:
         # One short string at one speed cannot tell a counter from a clock.
         speeds = (10, 7, 4, 13)[: max(1, 5 - len(strings))]
@@ -55,6 +58,9 @@ def synthesize_program(options: argparse.Namespace) -> int:
     given = {"checkpoint": folder / "checkpoint.json", "progress": False, "on_round": search.after_round}
     try:
         with search:
+            if examples and options.speed is None and (one := _at_one_speed(task, options)):
+                task = one
+                search.tell(f"no small program is right at any speed, but at {ANY[0]} ticks a step: {CHECK_SO}")
             result = synthesize(task, options.seed, holdout=options.holdout, **given)
             search.tell_attempt()
     except KeyboardInterrupt:
@@ -68,6 +74,19 @@ def synthesize_program(options: argparse.Namespace) -> int:
     print(formula_text(result.machine, task))
     print(f"kept in {folder}: {', '.join(files)}")
     return 0
+
+
+def _load(path: str, options: argparse.Namespace) -> Task:
+    return Task.load(path, ticks_per_step=options.speed or ANY, latency=options.latency)
+
+
+def _at_one_speed(task: Task, options: argparse.Namespace) -> Task | None:
+    """The same task at the first of its speeds, where small programs are found at that one only."""
+    learned, _ = split(task, options.holdout, options.seed)
+    first = [i for i, speed in enumerate(learned.ticks_per_character) if speed == ANY[0]]
+    if find_programs(learned) or not find_programs(learned.only(first)):
+        return None
+    return task.only([i for i, speed in enumerate(task.ticks_per_character) if speed == ANY[0]])
 
 
 def _expect(task: Task, examples: bool, folder: Path) -> str:
@@ -150,7 +169,7 @@ class Best:
 def check_program(options: argparse.Namespace) -> int:
     """Ask an old program for the answers of new examples: 0 where all answers are right, 1 where one is wrong."""
     machine = Machine.load(options.machine)
-    task = Task.load(options.examples, ticks_per_step=options.speed, latency=options.latency)
+    task = _load(options.examples, options)
     found = verify(machine, task)
     print(found)
     return 0 if found.passed else 1

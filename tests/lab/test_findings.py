@@ -71,6 +71,19 @@ def test_an_old_program_is_asked_new_examples(examples, tmp_path, capsys):
     assert "wrong on 1 of 1 examples of up to 2 steps; the shortest: '((' at 8 ticks a step" in capsys.readouterr().out
 
 
+def test_what_no_program_does_at_any_speed_is_found_at_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    numbers = [[3, -1, 4], [1, 5, -9, 2, 6], [5, 3], [-5, 8, 9, 7], [9, 3, -2], [3, 8, 4, 6], [2], [-6, 4, -3, 3]]
+    rows = [{"input": x, "target": [sum(x[max(i - 2, 0) : i + 1]) for i in range(len(x))]} for x in numbers]
+    dmm.write_json("last-three.json", rows)
+    assert main(["synthesize", "last-three.json", "--output", "out"]) == 0
+    told = capsys.readouterr()
+    assert "check it with --speed 8" in told.err and "gives the answers of the 8 examples" in told.out
+    assert main(["check", "out/machine.json", "last-three.json", "--speed", "8"]) == 0
+    assert main(["synthesize", "last-three.json", "--speed", "8", "--output", "again"]) == 0
+    assert "check it with" not in capsys.readouterr().err  # who asks for a speed knows it
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
