@@ -54,9 +54,10 @@ class Streams(Steps):
                 above = np.maximum(sign * (values - constant), 0.0)
                 pool.offer(above, *later, ("above" if sign > 0 else "below", i, -1, constant))
         pool.combine(cost, self.dot, aligned=True)
+        self._extremes(cost)
 
     def _look_back(self, cost: int) -> None:
-        """Parts as they were some steps before, cheap ones far back; of their last steps sums, largest, smallest."""
+        """Parts as they were some steps before, and sums of their last steps; only cheap parts far back."""
         pool = self.pulses
         i = pool.of_cost(cost - 2)[:FIRST]
         sums, later = self.sums(pool.values[i]), pool.begins[i] + 1
@@ -64,14 +65,20 @@ class Streams(Steps):
         for steps in range(1, FURTHEST + 1) if len(i) else ():
             earlier = self.before(earlier)
             pool.offer(sums - earlier, later, later, cost, ("window", i, -1, steps))
-        for sign in (1, -1) if len(i) and cost <= FAR + 1 else ():
-            most = earlier = sign * pool.values[i]
-            for steps in range(1, FURTHEST + 1):
-                earlier = self.before(earlier)
-                most = np.maximum(most, earlier)
-                pool.offer(sign * most, later, later, cost, ("largest" if sign > 0 else "smallest", i, -1, steps))
         i = pool.of_cost(cost - 1)[:FIRST]
         earlier, now = pool.values[i], pool.begins[i]
         for steps in range(1, 1 + (FURTHEST if cost <= FAR else 1)) if len(i) else ():
             earlier = self.before(earlier)
             pool.offer(earlier, now, now, cost, ("before", i, -1, steps))
+
+    def _extremes(self, cost: int) -> None:
+        """The largest and the smallest of the last steps of cheap parts."""
+        pool = self.pulses
+        i = pool.of_cost(cost - 3) if cost <= FAR + 2 else ()
+        for operation, sign in (("largest", 1.0), ("smallest", -1.0)) if len(i) else ():
+            most = earlier = sign * pool.values[i]
+            later = pool.begins[i] + 1
+            for steps in range(1, FURTHEST + 1):
+                earlier = self.before(earlier)
+                most = np.maximum(most, earlier)
+                pool.offer(sign * most, later, later, cost, (operation, i, -1, steps))
