@@ -65,7 +65,7 @@ def open_page(browser=None, **options):
             page.set_default_timeout(60_000)  # a busy computer is no error
             page.requests, page.problems, empty = [], [], set()
             page.on("request", lambda request: page.requests.append(request.url))
-            # Playwright before 1.65 takes an answer without content (204) from a newer browser for a failure.
+            # Some older Playwrights take an answer without content (204) from a newer browser for a failure.
             page.on("response", lambda response: response.status == 204 and empty.add(response.url))
             page.on("requestfailed", lambda r: r.url in empty or page.problems.append(f"failed: {r.url}"))
             page.on("pageerror", lambda error: page.problems.append(f"error: {error}"))

@@ -142,8 +142,9 @@ def _only_side(task: Task, side: int) -> Task:
 def find_programs(task: Task) -> tuple[Machine, ...]:
     """Machines that give all answers of a task of examples: the simplest first, or none.
 
-    Looked for are those of the fewest neurons, up to `COSTS` a part, and up to `MOST` of them. Nothing is drawn at
-    random: the same examples, the same programs.
+    Looked for are those of the fewest neurons, up to `COSTS` a part, and up to `MOST` of them; where there are none for
+    the only speed of a task, those for one step a tick are slowed down. Nothing is drawn at random: the same examples,
+    the same programs.
 
     >>> task = dmm.Task.from_examples(["1101", "0111", "10"], [[1, 0, 0, 1], [0, 1, 0, 1], [1, 1]], [8, 11])
     >>> task.predict(dmm.find_programs(task)[0], ["111111"])[0][:, 0].tolist()

@@ -16,7 +16,7 @@ from dmmlab.lab.stepper import step_through
 from dmmlab.learn.objective import SOLVED
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
-from dmmlab.synthesis.export import READABLE, to_python
+from dmmlab.synthesis.export import is_readable, to_python
 from dmmlab.synthesis.search import Synthesis
 from dmmlab.trees import NUMBER
 
@@ -117,7 +117,7 @@ def formula_text(machine: Machine, task: Task | None = None) -> str:
     """The formula of a machine, or why there is none; of an answer that a task never asks for nothing is said."""
     from dmmlab.synthesis.formulas import formula  # brings SymPy, which no other command needs
 
-    if len(machine.links) > READABLE:
+    if not is_readable(machine):
         return f"There is no formula that one could read: the machine has {len(machine.links)} links."
     try:
         lines = str(formula(machine)).splitlines()

@@ -24,6 +24,7 @@ from dmmlab.learn.objective import SOLVED
 from dmmlab.learn.tasks import Task
 from dmmlab.machines import Machine
 from dmmlab.synthesis.examination import Examination, examine
+from dmmlab.synthesis.export import is_readable
 from dmmlab.synthesis.search import synthesize
 
 ASKED, LONGEST = 1000, 200  # strings of the examination, and steps of the longest of them
@@ -40,7 +41,6 @@ DEEPEST = {  # words of the counters whose every symbol comes n times over
     "dyck-1": "()",
     "shuffle-2": "([)]",
 }
-READABLE = 40  # links of a program whose formula is written
 
 
 class OutOfTimeError(Exception):
@@ -68,7 +68,7 @@ def climb(name: str, seed: int, strings: int, longest: int, seconds: float) -> d
     row |= {"exact": found.passed, "links": len(machine.links), "neurons": len(machine.neurons)}
     row |= {"asked": found.strings, "failed": found.failed, "table": found.table}
     row["counterexample"] = None if found.passed else show(found.counterexample)
-    if len(machine.links) <= READABLE:
+    if is_readable(machine):
         row["formula"] = "; ".join(" ".join(line.split()) for line in formula_text(machine).splitlines())
     return row
 

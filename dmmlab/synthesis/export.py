@@ -6,6 +6,7 @@ by tick, loops and all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from dmmlab.neurons import find_kind
 from dmmlab.synthesis.liveness import remove_dead
 from dmmlab.trees import NUMBER
 
-READABLE = 40  # links of a machine whose formula is worth writing
+READABLE = 40  # links of a machine whose formula is worth writing, at most
 HELPERS = {
     "flat": """def flat(x, path=()):  # a word w is {(w,): 1}, a number is {(): number}, a dict has paths
     if isinstance(x, str):
@@ -187,12 +188,19 @@ class Program:
 {main}'''
 
 
+def is_readable(machine: Machine) -> bool:
+    """Whether a formula is worth writing: of few links, where those by which a value only waits do not count."""
+    read = Counter(link.to_neuron for link in machine.links)
+    relays = sum(read[name] == 1 for name, kind in machine.neurons.items() if kind == "sum")
+    return len(machine.links) - relays <= READABLE
+
+
 def _about(machine: Machine) -> str:
     """The formula, where there is one that can be read."""
     from dmmlab.synthesis.formulas import formula  # brings SymPy
 
     text = f"A machine of {len(machine.links)} links."
-    if len(machine.links) <= READABLE:
+    if is_readable(machine):
         with suppress(DMMError):
             text = str(formula(machine))
     return text.replace("\\", "\\\\").replace('"', '\\"')
