@@ -137,7 +137,7 @@ def to_python(machine: Machine, ticks_per_step: int = 8, latency: int | None = N
 
     `latency` is how many ticks after a step its answers are due; None: the tick before the next step.
 
-    >>> dmm.to_python(dmm.handcrafted_detector()).count("def step")
+    >>> dmm.to_python(dmm.handcrafted_detector()).count("def step(")
     1
     """
     speed = check_int("ticks_per_step", ticks_per_step)

@@ -159,12 +159,12 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path):
         while not checkpoint.exists() and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-    rounds = len(json.loads(checkpoint.read_text(encoding="utf-8"))["history"])
+    (search,) = json.loads(checkpoint.read_text(encoding="utf-8"))["searches"]
     resumed, undisturbed = (
         synthesize(**SMALL, checkpoint=checkpoint, progress=False),
         synthesize(**SMALL, progress=False),
     )
-    assert 0 < rounds <= len(undisturbed.history)
+    assert 0 < len(search["history"]) <= len(undisturbed.history)
     assert resumed.machine == undisturbed.machine
 
 
