@@ -2,6 +2,7 @@
 
 import os
 import site
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def settings_of_their_own(tmp_path_factory):
 def fixed_seed():
     """autograd's check_grads draws its directions from NumPy's global generator."""
     np.random.seed(0)  # noqa: NPY002
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stopping():
+    """What a test stopped, as by Ctrl-C, stops no notebook that the next test of this process runs by itself."""
+    if kernels := sys.modules.get("dmmlab.lab.kernels"):
+        kernels.stopping.clear()
 
 
 @contextmanager
