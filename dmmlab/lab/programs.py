@@ -82,11 +82,12 @@ def _load(path: str, options: argparse.Namespace) -> Task:
 
 def _at_one_speed(task: Task, options: argparse.Namespace) -> Task | None:
     """The same task at the first of its speeds, where small programs are found at that one only."""
+
+    def first(each: Task) -> Task:
+        return each.only([i for i, speed in enumerate(each.ticks_per_character) if speed == ANY[0]])
+
     learned, _ = split(task, options.holdout, options.seed)
-    first = [i for i, speed in enumerate(learned.ticks_per_character) if speed == ANY[0]]
-    if find_programs(learned) or not find_programs(learned.only(first)):
-        return None
-    return task.only([i for i, speed in enumerate(task.ticks_per_character) if speed == ANY[0]])
+    return first(task) if not find_programs(learned) and find_programs(first(learned)) else None
 
 
 def _expect(task: Task, examples: bool, folder: Path) -> str:

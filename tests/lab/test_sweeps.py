@@ -84,7 +84,6 @@ class Stub:
 @pytest.fixture
 def stub(project, monkeypatch):
     """Runs take milliseconds, in threads of this process instead of Dask's."""
-    kernels.stopping.clear()
     stub = Stub(project)
     monkeypatch.setattr(sweeps, "run_one", stub.run_one)
     local = distributed.LocalCluster
